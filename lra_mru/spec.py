@@ -1,0 +1,67 @@
+"""The only thing that models and tasks share: what a task asks for, and what a batch holds.
+
+Shape legend, used in every file:
+    B  batch            L  length in steps      D  model width (d_model)
+    N  recurrent states V  vocabulary size      C  number of classes
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """What a model must know of a task, and all it may know.
+
+    kind:        "tokens" (inputs are (B, L) integer ids) or "vectors" (inputs are (B, L, d_input) floats)
+    vocab_size:  number of token ids; None for vectors
+    d_input:     width of an input vector; None for tokens
+    num_classes: size of the output
+    max_length:  longest training sequence, in steps
+    per_step:    True if every step has a target of its own, False if the sequence has one
+    chance:      accuracy of a uniform random guess, in [0, 1]
+    """
+
+    kind: Literal["tokens", "vectors"]
+    vocab_size: int | None = None
+    d_input: int | None = None
+    num_classes: int
+    max_length: int
+    per_step: bool = False
+    chance: float
+
+    def __post_init__(self) -> None:
+        if (self.kind == "tokens") != (self.vocab_size is not None) or (self.kind == "vectors") != (
+            self.d_input is not None
+        ):
+            raise ValueError(
+                f"kind={self.kind!r} with vocab_size={self.vocab_size} and d_input={self.d_input}: "
+                "tokens need vocab_size alone, vectors need d_input alone"
+            )
+        for name in ("vocab_size", "d_input", "num_classes", "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} must be at least 1")
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """One padded batch. Steps at or beyond a row's length are padding: their content must never matter.
+
+    inputs:  (B, L) int64 token ids or (B, L, d_input) float32 vectors
+    lengths: (B,) int64, each between 1 and L
+    targets: (B,) int64 class ids, or (B, L) with -100 where a step has no target
+    groups:  (B,) int64 index into the data module's `group_names`, or None: accuracy is also reported per group
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+    targets: Tensor
+    groups: Tensor | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of steps without padding."""
+        return int(self.lengths.sum())
