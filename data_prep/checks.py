@@ -1,0 +1,16 @@
+"""Checks of arguments, shared by generators and tasks."""
+
+
+def check_int(name: str, value: int, *, minimum: int) -> None:
+    """Raise TypeError unless value is a whole number, ValueError if it is below minimum."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r} must be a whole number")
+    if value < minimum:
+        raise ValueError(f"{name}={value} must be at least {minimum}")
+
+
+def check_seed(name: str, value: int) -> None:
+    """A seed is a whole number of at most 63 bits."""
+    check_int(name, value, minimum=0)
+    if value >= 2**63:
+        raise ValueError(f"{name}={value} must be below 2**63")

@@ -1,0 +1,145 @@
+"""What every task is to the engine: a TaskSpec, and a stream of Batch for training, validation and test."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from data_prep.checks import check_int, check_seed
+from lra_mru.spec import Batch, TaskSpec
+from lra_mru.tasks.sampling import Rows, StepBatchSampler, eval_batches
+
+
+class SequenceSet(Dataset[Batch], ABC):
+    """A split of a task, delivered a whole batch at a time."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    @abstractmethod
+    def lengths(self) -> NDArray[np.int64]:
+        """Length of every row in steps: (len(self),)."""
+
+    @abstractmethod
+    def __getitems__(self, rows: list[int]) -> Batch:
+        """The named rows as one padded batch: a pure function of the row numbers."""
+
+
+def as_is(batch: Any) -> Any:
+    """Collate function of a set that delivers whole batches."""
+    return batch
+
+
+class SequenceTask(pl.LightningDataModule, ABC):
+    """A task: `spec` for the model, batches for the engine.
+
+    A training batch is a pure function of (seed, step), an evaluation set of data_seed alone: neither depends on the
+    number of workers, on the number of ranks or on where a run was resumed.
+
+    data_dir:           folder below which a task that stores data makes its own folder
+    seed:               the run's seed: order of training rows, or the stream of generated training rows
+    data_seed:          which data: validation and test sets, and stored training sets
+    batch_size:         rows of a global training batch, shared out over the ranks
+    eval_batch_tokens:  most padded tokens of an evaluation batch; it has at least one row
+    num_workers:        loader processes; 0 loads in the main process
+    """
+
+    name: str
+    spec: TaskSpec
+    variant: str  # label of the settings that make it another task: results of two variants are never compared
+    group_names: list[str]  # accuracy is also reported per group (Batch.groups); empty if the task has none
+    test_sets: dict[str, int]  # suffix -> longest length in steps; "" is the task's own test set
+
+    def __init__(
+        self, *, data_dir: str, seed: int, data_seed: int, batch_size: int, eval_batch_tokens: int, num_workers: int
+    ) -> None:
+        super().__init__()
+        check_seed("seed", seed)
+        check_seed("data_seed", data_seed)
+        check_int("batch_size", batch_size, minimum=1)
+        check_int("eval_batch_tokens", eval_batch_tokens, minimum=1)
+        check_int("num_workers", num_workers, minimum=0)
+        self.data_dir = Path(data_dir)
+        self.seed = seed
+        self.data_seed = data_seed
+        self.batch_size = batch_size
+        self.eval_batch_tokens = eval_batch_tokens
+        self.num_workers = num_workers
+
+    @abstractmethod
+    def train_set(self) -> SequenceSet:
+        """The training rows."""
+
+    @abstractmethod
+    def train_rows(self, step: int) -> Rows:
+        """Row numbers of global training batch `step`: (batch_size,), a pure function of (seed, step)."""
+
+    @abstractmethod
+    def val_set(self) -> SequenceSet:
+        """The validation rows: they choose the checkpoint."""
+
+    @abstractmethod
+    def test_set(self, suffix: str) -> SequenceSet:
+        """The test rows of one entry of `test_sets`."""
+
+    @abstractmethod
+    def floors(self) -> dict[str, float]:
+        """Accuracies in [0, 1] that need no memory: "chance", and shortcuts fitted on train and measured on test."""
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches global_step .. max_steps - 1 of the attached trainer, this rank's share."""
+        if self.trainer is None:
+            raise ValueError("trainer=None: train_dataloader() needs a trainer; without one use train_loader(...)")
+        per_step = self.trainer.accumulate_grad_batches
+        return self.train_loader(
+            start_step=self.trainer.global_step * per_step,
+            num_steps=self.trainer.max_steps * per_step,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+
+    def train_loader(self, *, start_step: int, num_steps: int, rank: int, world_size: int) -> DataLoader[Batch]:
+        """Training batches start_step .. num_steps - 1; its len() is num_steps, wherever it starts."""
+        if num_steps < 0:
+            raise ValueError(f"num_steps={num_steps} must be at least 0: set trainer.max_steps")
+        if self.batch_size % world_size:
+            raise ValueError(f"batch_size={self.batch_size} must be divisible by the number of ranks, {world_size}")
+        sampler = StepBatchSampler(
+            rows_of_step=self.train_rows,
+            start_step=start_step,
+            num_steps=num_steps,
+            rank=rank,
+            world_size=world_size,
+        )
+        return self._loader(self.train_set(), sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every validation row once over all ranks."""
+        return self._eval_loader(self.val_set())
+
+    def test_dataloader_for(self, suffix: str) -> DataLoader[Batch]:
+        """Every row of the test set named by a key of `test_sets` once over all ranks."""
+        if suffix not in self.test_sets:
+            raise ValueError(f"suffix={suffix!r} must be one of {sorted(self.test_sets)}")
+        return self._eval_loader(self.test_set(suffix))
+
+    def _eval_loader(self, rows: SequenceSet) -> DataLoader[Batch]:
+        rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        batches = eval_batches(lengths=rows.lengths(), max_tokens=self.eval_batch_tokens)
+        return self._loader(rows, batches[rank::world_size])
+
+    def _loader(self, rows: SequenceSet, batches: StepBatchSampler | list[list[int]]) -> DataLoader[Batch]:
+        return DataLoader(
+            rows,
+            batch_sampler=batches,
+            collate_fn=as_is,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            generator=torch.Generator(),  # a loader left to itself draws from the global generator on every pass
+        )
