@@ -1,0 +1,109 @@
+"""bmru_scan on the CPU. Gate, sign and candidate live in registers: only c, beta and h touch memory.
+
+Lanes run along channels, time is the outer loop. The backward pass recomputes the gate from c and beta.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from lra_mru.ops._cpu import JIT, array, narrow, run, widen
+
+PI2 = math.pi**2
+
+
+@njit(**JIT)
+def _forward(first: int, last: int, block: int, c: Any, beta: Any, alpha: Any, h0: Any, h: Any) -> None:
+    _, L, N = c.shape
+    num_blocks = -(-N // block)
+    carry = np.empty(block, h0.dtype)
+    for unit in range(first, last):
+        i, n0 = unit // num_blocks, unit % num_blocks * block
+        n1 = min(n0 + block, N)
+        carry[: n1 - n0] = h0[i, n0:n1]
+        alpha_n = alpha[n0:n1]
+        for t in range(L):
+            c_t, beta_t, h_t = c[i, t, n0:n1], beta[i, t, n0:n1], h[i, t, n0:n1]
+            for n in range(n1 - n0):
+                x, up = widen(c_t[n]), alpha_n[n]
+                u = abs(x) - widen(beta_t[n])
+                candidate = up if x > 0 else (-up if x < 0 else x)
+                value = candidate if u > 0 else (carry[n] if u <= 0 else u)  # neither: u is NaN
+                carry[n] = value
+                h_t[n] = narrow(value, h)
+
+
+@njit(**JIT)
+def _step_back(
+    c_t: Any,
+    beta_t: Any,
+    alpha: Any,
+    h_prev: Any,
+    dh_t: Any,
+    keep: Any,
+    carry: Any,
+    dc_t: Any,
+    dbeta_t: Any,
+    dalpha: Any,
+) -> None:
+    """One step of the reversed pass: carry is what reaches h[t], then h[t-1], from later steps; keep is carry_grad."""
+    one, two, pi2, zero = type(keep)(1), type(keep)(2), type(keep)(PI2), type(keep)(0)
+    for n in range(len(c_t)):
+        x = widen(c_t[n])
+        u = abs(x) - widen(beta_t[n])
+        sign = one if x > zero else (-one if x < zero else x)
+        g = widen(dh_t[n]) + carry[n]
+        candidate = sign * alpha[n]
+        du = g * (candidate - widen(h_prev[n])) / (one + pi2 * u * u)
+        dbeta_t[n] = narrow(-du, dbeta_t)
+        opened = g if u > zero else (zero if u <= zero else u)
+        dc_t[n] = narrow(sign * du + opened * alpha[n] * two / (one + pi2 * x * x), dc_t)
+        dalpha[n] += opened * sign
+        carry[n] = g * keep if u > zero else (g if u <= zero else u)
+
+
+@njit(**JIT)
+def _backward(
+    first: int, last: int, block: int, keep: Any, c: Any, beta: Any, alpha: Any, h: Any, h0: Any, dh: Any,
+    dc: Any, dbeta: Any, dalpha: Any, dh0: Any,
+) -> None:  # fmt: skip
+    _, L, N = c.shape
+    num_blocks = -(-N // block)
+    carry = np.empty(block, h0.dtype)
+    for unit in range(first, last):
+        i, n0 = unit // num_blocks, unit % num_blocks * block
+        n1 = min(n0 + block, N)
+        k, up, dup = carry[: n1 - n0], alpha[n0:n1], dalpha[i, n0:n1]
+        k[:] = 0
+        for t in range(L - 1, 0, -1):
+            _step_back(
+                c[i, t, n0:n1], beta[i, t, n0:n1], up, h[i, t - 1, n0:n1], dh[i, t, n0:n1], keep, k,
+                dc[i, t, n0:n1], dbeta[i, t, n0:n1], dup,
+            )  # fmt: skip
+        _step_back(
+            c[i, 0, n0:n1], beta[i, 0, n0:n1], up, h0[i, n0:n1], dh[i, 0, n0:n1], keep, k,
+            dc[i, 0, n0:n1], dbeta[i, 0, n0:n1], dup,
+        )  # fmt: skip
+        dh0[i, n0:n1] = k
+
+
+def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
+    h = torch.empty_like(c, memory_format=torch.contiguous_format)
+    run(_forward, *c.shape, array(c), array(beta), array(alpha), array(h0), array(h))
+    return h
+
+
+def backward(
+    c: Tensor, beta: Tensor, alpha: Tensor, h: Tensor, h0: Tensor, dh: Tensor, carry_grad: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    dc, dbeta = (torch.empty_like(c, memory_format=torch.contiguous_format) for _ in range(2))
+    dh0 = torch.empty_like(h0, memory_format=torch.contiguous_format)
+    sums = torch.zeros_like(h0, dtype=torch.float64)  # one row per batch element: any split over threads adds alike
+    keep = np.dtype(str(h0.dtype).removeprefix("torch.")).type(carry_grad)
+    inputs = (array(x) for x in (c, beta, alpha, h, h0, dh))
+    run(_backward, *c.shape, keep, *inputs, array(dc), array(dbeta), array(sums), array(dh0))
+    return dc, dbeta, sums.sum(0).to(alpha.dtype), dh0
