@@ -1,0 +1,52 @@
+"""From a config node to an object, with every complaint told in the config's own words."""
+
+import inspect
+import typing
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from lra_mru.engine.errors import ConfigError
+
+
+def build(node: DictConfig, where: str, **more: Any) -> Any:
+    """instantiate(node, **more), after checking every plain value against the constructor's annotations.
+
+    Raises: ConfigError in one line for a value of the wrong type, or one that the constructor refuses.
+    """
+    _check_types(node, where)
+    try:
+        return instantiate(node, **more)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, (ValueError, TypeError, FileNotFoundError)):
+            raise ConfigError(f"{where}: {cause}") from error
+        raise
+
+
+def _check_types(node: DictConfig, where: str) -> None:
+    """Compares the plain values of node, and of the nodes below it that name a _target_, with annotations."""
+    annotations = {}
+    if "_target_" in node:
+        target = get_object(node["_target_"])
+        function = target.__init__ if inspect.isclass(target) else target
+        annotations = typing.get_type_hints(function)
+    for key, value in node.items():
+        name = f"{where}.{key}"
+        if isinstance(value, DictConfig):
+            _check_types(value, name)
+        elif key in annotations and not _fits(OmegaConf.to_container(node, resolve=True)[key], annotations[key]):
+            wanted = getattr(annotations[key], "__name__", str(annotations[key]))
+            raise ConfigError(f"{name}={value!r} must be of type {wanted}")
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether value may stand where annotation is; anything but int, float, str, bool and their unions passes."""
+    options = typing.get_args(annotation) if isinstance(annotation, typing.types.UnionType) else (annotation,)
+    if not set(options) <= {int, float, str, bool, type(None)}:
+        return True
+    if float in options and isinstance(value, int) and not isinstance(value, bool):
+        return True
+    return type(value) in options

@@ -1,0 +1,86 @@
+"""Around Hydra's entry point: one clear line for every mistake, and an exit status that tells the truth."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.engine.run import run
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def train(cfg: DictConfig) -> Path | None:
+    """One Hydra job; returns the record's path in the first process of a run that keeps one."""
+    choices = HydraConfig.get().runtime.choices
+    try:
+        return run(cfg, model_name=choices.model, task_name=choices.task)
+    except (ConfigError, RunError) as error:
+        if HydraConfig.get().mode.name == "MULTIRUN":  # the other jobs go on; Hydra raises this one after them
+            print(f"error: {' '.join(HydraConfig.get().overrides.task)}: {error}", file=sys.stderr, flush=True)
+        raise
+
+
+def launch(main: Callable[[], None]) -> None:
+    """Runs a function made by hydra.main. Exits with 0 only if every run is complete, 2 for what was asked wrongly,
+    1 for what went wrong later; an error of our own keeps its traceback."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them in its own way
+    try:
+        main()
+    except (ConfigError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(2)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("error: interrupted before training began; nothing was left behind", file=sys.stderr)
+        sys.exit(1)
+
+
+def explain(error: Exception) -> str:
+    """The error in one line, with the nearest valid names where a name was wrong."""
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, name = str(error.missing_cfg_file).partition("/")
+        return f"{group}={name}: there is no such {group}{nearest(name, error.options)}"
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        return f"cannot read the argument {error.override!r}; write key=value, like model=bmru task=listops"
+    if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not override '([^']+)'", text)):
+        key = found[1]
+        return f"{key}: there is no such key{nearest(key, all_keys())}"
+    return " ".join(text.split())
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """'; did you mean ...' for the closest valid names, or all of them if none is close and they are few."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6) or (names if len(names) <= 20 else [])
+    return f"; did you mean {', '.join(close)}?" if close else ""
+
+
+def all_keys() -> list[str]:
+    """Every dotted key of every config file, and the config groups themselves."""
+    keys = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
+    for file in CONF.rglob("*.yaml"):
+        group = "" if file.parent in (CONF, CONF / "protocol") else f"{file.parent.name}."
+        node = OmegaConf.load(file)
+        if isinstance(node, DictConfig):
+            keys |= {group + key for key in _dotted(node) if not key.startswith(("defaults", "hydra"))}
+    return sorted(keys)
+
+
+def _dotted(node: DictConfig, prefix: str = "") -> Iterable[str]:
+    for key in node:
+        value = OmegaConf.to_container(node, resolve=False)[key]
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _dotted(OmegaConf.create(value), f"{prefix}{key}.")

@@ -1,0 +1,13 @@
+"""The ways a run ends early that a user can mend: each prints as one line."""
+
+
+class ConfigError(ValueError):
+    """What was asked for cannot be run; nothing was started. Exit status 2."""
+
+
+class RunError(RuntimeError):
+    """A run that had begun could not go on. Exit status 1."""
+
+
+class Interrupted(RunError):
+    """Ctrl-C or a signal: the run saved a checkpoint and can go on from it. Exit status 1."""

@@ -1,0 +1,104 @@
+"""What Lightning trains: loss and metrics of one sequence model on one task."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric, SumMetric
+
+from lra_mru.engine.optim import cosine_with_warmup, make_optimizer
+from lra_mru.model import SequenceModel
+from lra_mru.spec import Batch
+
+IGNORE = -100  # the target of a step that has none
+
+
+class Scores(torch.nn.Module):
+    """Accuracy, loss and number of targets over one evaluation set, and accuracy per group. Exact under DDP."""
+
+    def __init__(self, group_names: Sequence[str]) -> None:
+        super().__init__()
+        self.accuracy, self.loss, self.count = MeanMetric(), MeanMetric(), SumMetric()
+        self.groups = torch.nn.ModuleDict({name: MeanMetric() for name in group_names})
+
+    def update(self, logits: Tensor, batch: Batch) -> None:
+        """logits (B, C) or (B, L, C) against batch.targets (B,) or (B, L)."""
+        kept = batch.targets != IGNORE
+        logits, targets = logits[kept].float(), batch.targets[kept]
+        correct = (logits.argmax(dim=-1) == targets).float()
+        self.accuracy.update(correct)
+        self.loss.update(cross_entropy(logits, targets, reduction="none"))
+        self.count.update(len(targets))
+        if batch.groups is not None:
+            group = batch.groups.reshape(-1, *[1] * (kept.ndim - 1)).expand_as(kept)[kept]
+            for index, metric in enumerate(self.groups.values()):
+                metric.update(correct[group == index])
+
+    def compute(self, prefix: str, suffix: str = "") -> dict[str, float]:
+        """Named as in the record, e.g. test/acc@3000; a group without examples is left out. Resets itself."""
+        metrics = {"acc": self.accuracy, "loss": self.loss, "num_examples": self.count}
+        metrics |= {f"acc/{name}": metric for name, metric in self.groups.items()}
+        values = {f"{prefix}/{name}{suffix}": metric.compute().item() for name, metric in metrics.items()}
+        for metric in metrics.values():
+            metric.reset()
+        return {name: value for name, value in values.items() if not math.isnan(value) or name.endswith("loss")}
+
+
+class SequenceClassifier(pl.LightningModule):
+    """Cross-entropy on the logits; dropout and every other draw of a step are a pure function of (seed, step, rank)."""
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        *,
+        optim: Mapping[str, Any],
+        seed: int,
+        group_names: Sequence[str] = (),
+        test_suffixes: Sequence[str] = ("",),
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optim, self.seed = dict(optim), seed
+        self.val_scores = Scores([])
+        self.test_suffixes = list(test_suffixes)
+        self.test_scores = torch.nn.ModuleList([Scores(group_names) for _ in test_suffixes])
+        self.results: dict[str, float] = {}  # the record's metrics
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean cross-entropy over the batch's targets."""
+        logits = self.model(batch.inputs, batch.lengths)
+        return cross_entropy(logits.flatten(0, -2).float(), batch.targets.flatten(), ignore_index=IGNORE)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))  # ints: the same in every process
+        loss = self.loss(batch)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.val_scores.update(self.model(batch.inputs, batch.lengths), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        values = self.val_scores.compute("val")
+        self.log("val/acc", values["val/acc"], prog_bar=True)
+        self.log("val/loss", values["val/loss"])
+        self.log("val/choice", values["val/acc"] - 1e-4 * min(values["val/loss"], 1.0))  # accuracy; ties by loss
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self.test_scores[dataloader_idx].update(self.model(batch.inputs, batch.lengths), batch)
+
+    def on_test_epoch_end(self) -> None:
+        for suffix, scores in zip(self.test_suffixes, self.test_scores, strict=True):
+            self.results |= scores.compute("test", suffix)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        settings = {key: value for key, value in self.optim.items() if key != "warmup_fraction"}
+        optimizer = make_optimizer(self.model, **settings)
+        schedule = cosine_with_warmup(
+            optimizer, max_steps=self.trainer.max_steps, warmup_fraction=self.optim["warmup_fraction"]
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,34 @@
+"""Any causal mixer, read in both directions."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class Bidirectional(nn.Module):
+    """The sum of one mixer reading left to right and another, of the same kind, reading right to left.
+
+    Shapes:  x (B, L, D) -> y (B, L, D). Each row is reversed within its own length, so padding stays behind.
+    It has no step: a sequence read from its end cannot be continued.
+    """
+
+    causal = False
+    param_groups: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, make_mixer: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.rightward, self.leftward = make_mixer(), make_mixer()
+
+    def forward(
+        self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None, state: None = None
+    ) -> tuple[Float[Tensor, "B L D"], None]:
+        length = x.shape[1]
+        step = torch.arange(length, device=x.device).expand(len(x), -1)  # (B, L)
+        end = step.new_full((len(x), 1), length) if lengths is None else lengths[:, None]
+        mirror = torch.where(step < end, end - 1 - step, step)[..., None].expand_as(x)  # its own inverse
+        forth, _ = self.rightward(x, lengths)
+        back, _ = self.leftward(x.gather(1, mirror), lengths)
+        return forth + back.gather(1, mirror), None
