@@ -1,0 +1,66 @@
+"""From run records to a leaderboard: tables, figures and the block of a README.
+
+Reads results/runs/**/seed<k>.json and published.yaml, nothing else; the same records give the same bytes.
+"""
+
+import os
+from pathlib import Path
+
+from lra_mru.report.figures import draw
+from lra_mru.report.load import load_records
+from lra_mru.report.sections import make_sections
+from lra_mru.report.table_csv import leaderboard_csv
+from lra_mru.report.tables import leaderboard, short_table
+
+BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
+
+
+def write_leaderboard(results_dir: Path) -> Path:
+    """Make leaderboard.md, leaderboard.csv and figures/*.png in `results_dir` from all records under its runs/.
+
+    Everything is made before the first file is touched, and each file is replaced whole.
+    Returns: the path of leaderboard.md
+    Raises:  ValueError naming the file and the mend if a record is unreadable or contradicts another; OSError
+    """
+    sections = make_sections(load_records(results_dir))
+    models = sorted({row.model for section in sections for row in section.rows})
+    files = {results_dir / "figures" / f"{section.slug}.png": draw(section, models) for section in sections}
+    files[results_dir / "leaderboard.csv"] = leaderboard_csv(sections).encode()
+    files[results_dir / "leaderboard.md"] = leaderboard(sections).encode()
+    for path, content in files.items():
+        _replace(path, content)
+    return results_dir / "leaderboard.md"
+
+
+def readme_block(results_dir: Path) -> str:
+    """The short table of a README that stands next to `results_dir`, with its markers."""
+    sections = make_sections(load_records(results_dir))
+    return f"{BEGIN}\n{short_table(sections, f'{results_dir.resolve().name}/leaderboard.md')}\n{END}"
+
+
+def with_block(text: str, block: str) -> str:
+    """`text` with what stands between its markers replaced.
+
+    Raises:  ValueError unless each marker stands there once, in order
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ValueError(
+            f"the README must hold one line {BEGIN} and after it one line {END}: add them where the table goes"
+        )
+    return text[: text.index(BEGIN)] + block + text[text.index(END) + len(END) :]
+
+
+def write_readme(results_dir: Path, readme: Path) -> None:
+    """Replace the block of `readme`; all else in it stays."""
+    _replace(readme, with_block(readme.read_text(encoding="utf-8"), readme_block(results_dir)).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

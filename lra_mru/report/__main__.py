@@ -1,0 +1,32 @@
+"""`python -m lra_mru.report`: make the leaderboard, and with --readme the short table of a README."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lra_mru.report import write_leaderboard, write_readme
+from lra_mru.report.load import load_records
+
+
+def main() -> int:
+    """Exit status 0 if all was written, 1 with one line on stderr if not."""
+    parser = argparse.ArgumentParser(prog="python -m lra_mru.report", description=__doc__)
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder that holds runs/ (default: results)"
+    )
+    parser.add_argument("--readme", type=Path, help="file whose leaderboard block to replace")
+    arguments = parser.parse_args()
+    try:
+        if arguments.readme is not None:
+            write_readme(arguments.results, arguments.readme)
+        page = write_leaderboard(arguments.results)
+        num_records = len(load_records(arguments.results))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{page}: {num_records} records" if num_records else f"{page}: no records yet; the page says how to make one")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Cells of the Markdown tables, and the table around them."""
+
+from collections.abc import Iterable
+
+from lra_mru.report.load import ACC
+from lra_mru.report.rows import Row
+from lra_mru.report.sections import Section
+
+
+def markdown_table(head: list[str], lines: Iterable[list[str]]) -> str:
+    """The first column is aligned left, the others right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    rows = [head, rule, *([cell.replace("|", "\\|") for cell in line] for line in lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def row_name(row: Row) -> str:
+    """Model and hash, and how many of its seeds ran from uncommitted code."""
+    dirty = f" (dirty: {len(row.dirty_seeds)} of {len(row.records)})" if row.dirty_seeds else ""
+    return f"{row.model} `{row.config_hash}`{dirty}"
+
+
+def where(metric: str, section: Section) -> str:
+    """The length that an accuracy belongs to, in words."""
+    if metric != ACC:
+        return f"at {int(metric.split('@')[1]):,}"
+    return f"at {section.trained_length:,} (trained)" if section.lengths else "at the trained lengths"
+
+
+def accuracy_header(metric: str, section: Section) -> str:
+    return f"acc {where(metric, section)} (%)" if section.lengths else "accuracy (%)"
+
+
+def accuracy(row: Row, metric: str) -> str:
+    """Mean ± half of the 95 % interval, in percent; n where it is not that of the row."""
+    summary = row.summary(metric)
+    if summary is None:
+        return "—"
+    interval = "" if summary.half_width is None else f" ± {percent(summary.half_width)}"
+    fewer = "" if summary.n == len(row.records) else f" (n = {summary.n})"
+    return f"{percent(summary.mean)}{interval}{fewer}"
+
+
+def percent(fraction: float) -> str:
+    """Two decimals; 100.00 only for exactly 100 %."""
+    text = f"{100 * fraction:.2f}"
+    return "99.99" if text == "100.00" and fraction < 1 else text
+
+
+def whole(value: float | None) -> str:
+    return "—" if value is None else f"{value:,.0f}"

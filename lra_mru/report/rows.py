@@ -1,0 +1,85 @@
+"""A row of the leaderboard: one model configuration over its seeds."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from lra_mru.report.load import Record
+from lra_mru.report.stats import Summary, summarise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One model configuration; `records` are its seeds, in order."""
+
+    model: str
+    config_hash: str
+    records: list[Record]
+
+    @property
+    def first(self) -> Record:
+        """A record to read what all seeds share: parameters, pooling, direction."""
+        return self.records[0]
+
+    @property
+    def dirty_seeds(self) -> list[int]:
+        """Seeds that ran from a working tree with uncommitted changes."""
+        return [record.seed for record in self.records if record.dirty]
+
+    def summary(self, metric: str) -> Summary | None:
+        """Mean and interval of a metric over the seeds that have it; None where no seed has it."""
+        values = {record.seed: record.metrics[metric] for record in self.records if metric in record.metrics}
+        return summarise(values) if values else None
+
+    def skipped(self, metric: str) -> str | None:
+        """Why seeds have no such metric; None if all have it."""
+        missing = [record for record in self.records if metric not in record.metrics]
+        return "; ".join(sorted({record.skipped.get(metric, "not asked for") for record in missing})) or None
+
+    def seeds_above(self, floor: float, metric: str) -> tuple[int, int] | None:
+        """(k, n): k of n seeds lie above the floor by more than two standard errors of a test set of that size."""
+        above = [
+            record.metrics[metric] > floor + 2 * math.sqrt(floor * (1 - floor) / num_examples(record, metric))
+            for record in self.records
+            if metric in record.metrics
+        ]
+        return (sum(above), len(above)) if above else None
+
+    def settings(self) -> dict[str, str]:
+        """The resolved config with dotted keys."""
+        return dict(_flat(self.first.config))
+
+    def by_machine(self) -> list[tuple[str, list[Record]]]:
+        """Seeds apart by machine: speed and peak memory of two machines have no common mean."""
+        return grouped(self.records, lambda record: record.machine)
+
+
+def middle(records: Iterable[Record], part: str, name: str) -> float | None:
+    """Median over records of a number of `throughput` or `memory`; None where none was measured."""
+    values = [value for record in records if (value := getattr(record, part)[name]) is not None]
+    return median(values) if values else None
+
+
+def num_examples(record: Record, metric: str) -> int:
+    """Test examples behind an accuracy."""
+    return int(record.metrics[metric.replace("acc", "num_examples")])
+
+
+def grouped(records: Iterable[Record], key: Callable[[Record], object]) -> list[tuple]:
+    """(key, records with that key) by ascending key."""
+    groups: dict[object, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[key(record)].append(record)
+    return sorted(groups.items(), key=lambda item: item[0])
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(value)

@@ -1,0 +1,118 @@
+"""Records in the order in which the leaderboard shows them: sections of rows, rows of seeds.
+
+A section holds what may be compared: one task, variant and budget.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from lra_mru.report.load import ACC, Record
+from lra_mru.report.rows import Row, grouped, num_examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One task, variant and budget; `rows` best first."""
+
+    task: str
+    variant: str
+    budget: str
+    rows: list[Row]
+
+    @property
+    def title(self) -> str:
+        return f"{self.task}: {self.variant} (budget: {self.budget})"
+
+    @property
+    def slug(self) -> str:
+        """File name of its figure, without the ending."""
+        return f"{self.task}_{re.sub(r'[^a-z0-9]+', '-', self.variant.lower()).strip('-')}_{self.budget}"
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for row in self.rows for record in row.records]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Lengths beyond the trained one, ascending."""
+        return sorted(set().union(*(record.lengths for record in self.records)))
+
+    @property
+    def groups(self) -> list[str]:
+        return sorted(set().union(*(record.groups for record in self.records)))
+
+    @property
+    def accuracy_metrics(self) -> list[str]:
+        """`test/acc`, then `test/acc@<length>` ascending: the last one is the hardest."""
+        return [ACC, *(f"{ACC}@{length}" for length in self.lengths)]
+
+    @property
+    def trained_length(self) -> int:
+        """The T that the variant names, as in "symbols, T = 300"."""
+        match = re.search(r"\bT = (\d+)", self.variant)
+        if match is None:
+            raise ValueError(f"variant={self.variant!r} of {self.task} must name the trained length, as in 'T = 300'")
+        return int(match[1])
+
+    def floors(self) -> list[tuple[str, float, float]]:
+        """(name, lowest, highest) over the records, ascending; the two differ where test data does."""
+        values: dict[str, list[float]] = defaultdict(list)
+        for record in self.records:
+            for name, value in record.floors.items():
+                values[name].append(value)
+        return sorted(((name, min(found), max(found)) for name, found in values.items()), key=lambda f: (f[2], f[0]))
+
+    def best_floor(self) -> float | None:
+        return max((highest for _, _, highest in self.floors()), default=None)
+
+    def num_examples(self, metric: str) -> list[int]:
+        """Numbers of test examples behind a metric; more than one if records differ."""
+        return sorted({num_examples(record, metric) for record in self.records if metric in record.metrics})
+
+    def namesakes(self, row: Row) -> list[Row]:
+        """Other configurations of the row's model."""
+        return [other for other in self.rows if other.model == row.model and other is not row]
+
+    def label(self, row: Row) -> str:
+        """The row's model, with its hash where the section has another configuration of it."""
+        return f"{row.model} {row.config_hash}" if self.namesakes(row) else row.model
+
+    def distinction(self, row: Row) -> str:
+        """The settings in which a row differs from its namesakes: what its hash stands for."""
+        own, others = row.settings(), [other.settings() for other in self.namesakes(row)]
+        keys = sorted(set(own).union(*others))
+        return ", ".join(
+            f"{key} = {own.get(key, 'not set')}"
+            for key in keys
+            if any(other.get(key) != own.get(key) for other in others)
+        )
+
+
+def make_sections(records: list[Record]) -> list[Section]:
+    """Sections by name; rows by accuracy at the longest length of the section, then at the trained one, then by name.
+
+    A row that was not evaluated at the longest length stands below those that were.
+    """
+    sections = []
+    for (task, variant, budget), members in grouped(records, lambda r: (r.task, r.variant, r.budget)):
+        rows = [
+            Row(model=model, config_hash=config_hash, records=sorted(seeds, key=lambda r: r.seed))
+            for (model, config_hash), seeds in grouped(members, lambda r: (r.model, r.config_hash))
+        ]
+        unsorted = Section(task=task, variant=variant, budget=budget, rows=rows)
+        hardest = unsorted.accuracy_metrics[-1]
+        rows.sort(key=lambda row: (-_mean(row, hardest), -_mean(row, ACC), row.model, row.config_hash))
+        sections.append(unsorted)
+    slugs = {section.slug: section for section in sections}
+    for section in sections:
+        if slugs[section.slug] is not section:
+            raise ValueError(
+                f"variants {section.variant!r} and {slugs[section.slug].variant!r} share a file name: rename"
+            )
+    return sections
+
+
+def _mean(row: Row, metric: str) -> float:
+    summary = row.summary(metric)
+    return -1.0 if summary is None else summary.mean

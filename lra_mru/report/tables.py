@@ -1,0 +1,151 @@
+"""The leaderboard as Markdown: results/leaderboard.md and the short table of a README."""
+
+from statistics import median
+
+from lra_mru.report.cells import accuracy, accuracy_header, markdown_table, percent, row_name, where, whole
+from lra_mru.report.load import ACC
+from lra_mru.report.published import published_rows
+from lra_mru.report.rows import middle
+from lra_mru.report.sections import Section
+
+HOW_TO_MAKE_ONE = "No records yet. Make one: `python train.py model=bmru task=copy_first budget=quick seed=0`"
+INTRODUCTION = """\
+Made from {num_records} by `python -m lra_mru.report`; edits are overwritten.
+
+- One row is one model configuration, named by its model and the hash of its resolved config. Accuracy is on the test
+  set, in percent: mean over seeds ± half of its 95 % interval (Student t; not cut at 0 or 100); one seed has none. The
+  interval covers what changes with the seed, not that the test set is finite.
+- Rows are sorted by accuracy at the longest length evaluated, then at the trained one, then by name.
+- *Seeds above floor* counts seeds that beat the best floor by more than two standard errors of the test set. A floor is
+  what a shortcut reaches without the model; published rows are not ours; neither is ranked.
+- Speed and peak memory depend on the machine, so each machine has a line of its own (medians over seeds; training
+  speed is the median step after warm-up). Parameters, activations (bytes saved for the backward pass, per token) and
+  recurrent state do not.
+- *dirty* marks seeds that ran from a working tree with uncommitted changes. Budget `full` is a task's whole protocol,
+  `quick` is minutes on a CPU, `custom` is neither.
+"""
+
+
+def leaderboard(sections: list[Section]) -> str:
+    """The whole page; links to figures are relative to it."""
+    if not sections:
+        return f"# Leaderboard\n\n{HOW_TO_MAKE_ONE}\n"
+    num_records = sum(len(section.records) for section in sections)
+    introduction = INTRODUCTION.format(num_records=f"{num_records} record{'s' if num_records > 1 else ''}")
+    return "\n".join(["# Leaderboard\n", introduction, *map(_section, sections)])
+
+
+def short_table(sections: list[Section], link: str) -> str:
+    """One line per row, for a README; `link` leads from there to the whole page."""
+    if not sections:
+        return HOW_TO_MAKE_ONE
+    head = ["task", "budget", "model", "accuracy (%)", "at the longest length (%)", "best floor (%)", "parameters", "n"]
+    lines = []
+    for section in sections:
+        hardest, floor = section.accuracy_metrics[-1], section.best_floor()
+        for row in section.rows:
+            longest = f"{accuracy(row, hardest)} {where(hardest, section)}" if section.lengths else ""
+            what = [f"{section.task}: {section.variant}", section.budget, row_name(row), accuracy(row, ACC), longest]
+            size = [f"{row.first.num_params:,}", str(len(row.records))]
+            lines.append([*what, "" if floor is None else percent(floor), *size])
+    note = f"Mean over n seeds ± half of the 95 % interval. Speed, memory, floors, every seed: [{link}]({link})."
+    return f"{markdown_table(head, lines)}\n{note}"
+
+
+def _section(section: Section) -> str:
+    parts = [
+        f"## {section.title}\n",
+        _accuracy_table(section),
+        _notes(section),
+        f"![{section.title}](figures/{section.slug}.png)\n",
+        _group_table(section),
+        _published_table(section),
+        _cost_table(section),
+        _seed_table(section),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _accuracy_table(section: Section) -> str:
+    metrics, floor = section.accuracy_metrics, section.best_floor()
+    head = ["model", *(accuracy_header(metric, section) for metric in metrics), "seeds above floor"]
+    head += [f"… {where(metrics[-1], section)}"] if section.lengths else []
+    lines = []
+    for row in section.rows:
+        cells = [row_name(row), *(accuracy(row, metric) for metric in metrics)]
+        for metric in [ACC, metrics[-1]] if section.lengths else [ACC]:
+            above = None if floor is None else row.seeds_above(floor, metric)
+            cells.append("—" if above is None else f"{above[0]} of {above[1]}")
+        both = "yes" if row.first.bidirectional else "no"
+        lines.append([*cells, both, row.first.pooling, f"n = {len(row.records)}"])
+    return markdown_table([*head, "bidirectional", "pooling", "seeds"], lines)
+
+
+def _notes(section: Section) -> str:
+    """Floors, sizes of the test sets and reasons for what is missing: the lines under the table."""
+    lines = [
+        f"- Floor (no model): {name} {percent(low)}{'' if low == high else f' to {percent(high)}'} %"
+        for name, low, high in section.floors()
+    ]
+    metrics = section.accuracy_metrics
+    sizes = [f"{' or '.join(whole(n) for n in section.num_examples(m))} {where(m, section)}" for m in metrics]
+    lines.append(f"- Test examples: {', '.join(sizes)}")
+    for row in section.rows:
+        if distinction := section.distinction(row):
+            lines.append(f"- {section.label(row)}: {distinction}")
+        for metric in metrics:
+            if reason := row.skipped(metric):
+                lines.append(f"- {section.label(row)} {where(metric, section)} — {reason}")
+    return "\n".join(lines) + "\n"
+
+
+def _group_table(section: Section) -> str:
+    if not section.groups:
+        return ""
+    kind = "root operator" if section.task == "listops" else "group"
+    head = ["model", *(f"{group} (%)" for group in section.groups)]
+    lines = [[row_name(row), *(accuracy(row, f"{ACC}/{group}") for group in section.groups)] for row in section.rows]
+    return f"### Accuracy by {kind}\n\n{markdown_table(head, lines)}"
+
+
+def _published_table(section: Section) -> str:
+    lines = [[r.model, f"{r.accuracy:g}", r.source, r.provenance, r.remark] for r in published_rows(section)]
+    if not lines:
+        return ""
+    about = "Other code, other machines, often other parameter counts. `published.yaml` says what provenance means.\n"
+    head = ["model", "accuracy (%)", "source", "provenance", "remark"]
+    return f"### Published, not ours\n\n{about}\n{markdown_table(head, lines)}"
+
+
+def _cost_table(section: Section) -> str:
+    head = ["model", "parameters", "train (tokens/s)", "eval (tokens/s)", "peak memory (MiB)"]
+    head += ["activations (bytes/token)", "state (bytes)", "wall (s)", "machine", "seeds"]
+    lines = []
+    for row in section.rows:
+        for machine, records in row.by_machine():
+            peak = middle(records, "memory", "peak_bytes")
+            numbers = [
+                row.first.num_params,
+                middle(records, "throughput", "train_tokens_per_s"),
+                middle(records, "throughput", "eval_tokens_per_s"),
+                None if peak is None else peak / 2**20,
+                middle(records, "memory", "activation_bytes_per_token"),
+                middle(records, "memory", "state_bytes"),
+                median(record.wall_s for record in records),
+            ]
+            lines.append([row_name(row), *map(whole, numbers), machine, f"n = {len(records)}"])
+    return f"### Cost\n\n{markdown_table(head, lines)}"
+
+
+def _seed_table(section: Section) -> str:
+    metrics = section.accuracy_metrics
+    head = ["model", "seed", *(accuracy_header(metric, section) for metric in metrics), "validation (%)"]
+    lines = []
+    for row in section.rows:
+        for r in row.records:
+            values = [percent(r.metrics[metric]) if metric in r.metrics else "—" for metric in [*metrics, "val/acc"]]
+            steps = [whole(r.best_step), whole(r.steps)]
+            source = [r.machine, r.commit, r.finished_at]
+            lines.append([f"{row.model} `{row.config_hash}`", str(r.seed), *values, *steps, *source])
+    body = markdown_table([*head, "best step", "steps", "machine", "commit", "finished"], lines)
+    return f"<details><summary>Every seed</summary>\n\n{body}\n</details>\n"
