@@ -1,13 +1,12 @@
 """Counter-based random numbers: number n of a stream is a hash of (key, n), so any of them can be had in any order.
 
 This is splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), whose state
-is a plain counter. The same lines serve NumPy arrays and, compiled by Numba, single numbers.
+is a plain counter. The same lines serve NumPy arrays and, compiled by Numba in listops_generate.py, single numbers.
 """
 
 import hashlib
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd: the step of the counter
@@ -25,10 +24,6 @@ def mix64(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def below(word: NDArray[np.uint64], n: np.uint64) -> NDArray[np.uint64]:
     """Map random words to 0 .. n - 1 by their upper 32 bits; no value is favoured by more than n / 2**32."""
     return ((word >> _32) * n) >> _32
-
-
-mix64_scalar = njit(mix64, inline="always")
-below_scalar = njit(below, inline="always")
 
 
 def stream_key(*parts: int | str) -> int:

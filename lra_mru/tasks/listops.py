@@ -1,0 +1,136 @@
+"""ListOps: evaluate a nested list of MIN, MAX, MED and SM (sum mod 10) over digits."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_prep.arrow import read_token_file
+from data_prep.listops import ListOpsParameters, make_listops
+from data_prep.listops_generate import MIN, OPERATORS, TOKENS
+from data_prep.listops_shortcuts import shortcut_floors
+from lra_mru.spec import Batch, TaskSpec
+from lra_mru.tasks.base import SequenceSet, SequenceTask
+from lra_mru.tasks.sampling import BucketedEpochs, Rows
+
+
+class ListOpsSet(SequenceSet):
+    """One Arrow file, memory-mapped; a batch is padded to its own longest row, with a content that means nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.tokens, self.offsets, self.labels = read_token_file(path)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets).astype(np.int64)
+
+    def __getitems__(self, rows: list[int]) -> Batch:
+        starts, ends = self.offsets[rows], self.offsets[np.add(rows, 1)]
+        lengths = (ends - starts).astype(np.int64)
+        inputs = np.zeros((len(rows), lengths.max()), dtype=np.int64)  # (B, L)
+        for row, start, end in zip(inputs, starts.tolist(), ends.tolist(), strict=True):
+            row[: end - start] = self.tokens[start:end]
+        return Batch(
+            inputs=torch.from_numpy(inputs),
+            lengths=torch.from_numpy(lengths),
+            targets=torch.from_numpy(self.labels[rows].astype(np.int64)),
+            groups=torch.from_numpy(inputs[:, 0] - MIN),
+        )
+
+
+class ListOps(SequenceTask):
+    """Value of a nested list, 0 .. 9, e.g. [MAX 4 3 [MIN 2 3 ] 1 0 [MED 1 5 8 9 2 ] ] = 5.
+
+    15 tokens (data_prep/listops_generate.py): digits 0 .. 9 are ids 0 .. 9, [MIN 10, [MAX 11, [MED 12, [SM 13, ] 14.
+    No token means padding: lengths alone do. Parentheses of the official text add nothing and are left out, as every
+    published loader does. Groups: the root operator.
+
+    Chance is 10 %, always answering the commonest value 17 %, and reading the root operator alone 36 % (official
+    lengths): what lies above is memory of open lists.
+
+    Shapes:  (B, L) int64, min_length < L < max_length
+    Source:  Nangia, Bowman, "ListOps", arXiv 1804.06028; Tay et al., "Long Range Arena", arXiv 2011.04006
+    """
+
+    name = "listops"
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        seed: int,
+        data_seed: int,
+        batch_size: int,
+        eval_batch_tokens: int,
+        num_workers: int,
+        num_train: int,
+        num_val: int,
+        num_test: int,
+        min_length: int,
+        max_length: int,
+        max_depth: int,
+        max_args: int,
+    ) -> None:
+        super().__init__(
+            data_dir=data_dir,
+            seed=seed,
+            data_seed=data_seed,
+            batch_size=batch_size,
+            eval_batch_tokens=eval_batch_tokens,
+            num_workers=num_workers,
+        )
+        self.parameters = ListOpsParameters(
+            train=num_train,
+            val=num_val,
+            test=num_test,
+            seed=data_seed,
+            min_length=min_length,
+            max_length=max_length,
+            max_depth=max_depth,
+            max_args=max_args,
+            format="arrow",
+        )
+        if batch_size > num_train:
+            raise ValueError(f"batch_size={batch_size} must be at most num_train={num_train}")
+        self.folder = self.data_dir / self.parameters.recipe.folder_name()
+        self.variant = (
+            f"length {min_length}-{max_length}, depth {max_depth}, 2-{max_args} arguments, {num_train:,} rows"
+        )
+        self.group_names = OPERATORS
+        self.test_sets = {"": max_length - 1}
+        self.spec = TaskSpec(
+            kind="tokens", vocab_size=len(TOKENS), num_classes=10, max_length=max_length - 1, chance=1 / 10
+        )
+
+    def prepare_data(self) -> None:
+        """Make the data set on first use, verify it on every other."""
+        make_listops(self.folder, self.parameters)
+
+    def setup(self, stage: str) -> None:
+        """Map the files; `stage` makes no difference."""
+        self.splits = {split: ListOpsSet(self.folder / f"{split}.arrow") for split in ("train", "val", "test")}
+        self.train_rows_of_step = BucketedEpochs(
+            lengths=self.splits["train"].lengths(), batch_size=self.batch_size, seed=self.seed
+        )
+
+    def train_set(self) -> ListOpsSet:
+        return self.splits["train"]
+
+    def train_rows(self, step: int) -> Rows:
+        return self.train_rows_of_step(step)
+
+    def val_set(self) -> ListOpsSet:
+        return self.splits["val"]
+
+    def test_set(self, suffix: str) -> ListOpsSet:
+        return self.splits["test" + suffix]
+
+    def floors(self) -> dict[str, float]:
+        train, test = self.splits["train"], self.splits["test"]
+        shortcuts = shortcut_floors(
+            train=(train.tokens, train.offsets, train.labels), test=(test.tokens, test.offsets, test.labels)
+        )
+        return {"chance": self.spec.chance} | shortcuts
