@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
-from lra_mru.ops._cpu import JIT, array, narrow, run, widen
+from lra_mru.ops._cpu import add_up, array, helper, kernel, narrow, prefetch_for_reversed, run, widen
 
 PI2 = math.pi**2
 
 
-@njit(**JIT)
+@kernel
 def _forward(first: int, last: int, block: int, c: Any, beta: Any, alpha: Any, h0: Any, h: Any) -> None:
     _, L, N = c.shape
     num_blocks = -(-N // block)
@@ -37,7 +36,7 @@ def _forward(first: int, last: int, block: int, c: Any, beta: Any, alpha: Any, h
                 h_t[n] = narrow(value, h)
 
 
-@njit(**JIT)
+@helper
 def _step_back(
     c_t: Any,
     beta_t: Any,
@@ -66,28 +65,34 @@ def _step_back(
         carry[n] = g * keep if u > zero else (g if u <= zero else u)
 
 
-@njit(**JIT)
+@kernel
 def _backward(
     first: int, last: int, block: int, keep: Any, c: Any, beta: Any, alpha: Any, h: Any, h0: Any, dh: Any,
     dc: Any, dbeta: Any, dalpha: Any, dh0: Any,
 ) -> None:  # fmt: skip
     _, L, N = c.shape
     num_blocks = -(-N // block)
-    carry = np.empty(block, h0.dtype)
+    carry, partial = np.empty(block, h0.dtype), np.empty(block, h0.dtype)
     for unit in range(first, last):
         i, n0 = unit // num_blocks, unit % num_blocks * block
         n1 = min(n0 + block, N)
-        k, up, dup = carry[: n1 - n0], alpha[n0:n1], dalpha[i, n0:n1]
+        k, p, up = carry[: n1 - n0], partial[: n1 - n0], alpha[n0:n1]
         k[:] = 0
-        for t in range(L - 1, 0, -1):
-            _step_back(
-                c[i, t, n0:n1], beta[i, t, n0:n1], up, h[i, t - 1, n0:n1], dh[i, t, n0:n1], keep, k,
-                dc[i, t, n0:n1], dbeta[i, t, n0:n1], dup,
-            )  # fmt: skip
-        _step_back(
-            c[i, 0, n0:n1], beta[i, 0, n0:n1], up, h0[i, n0:n1], dh[i, 0, n0:n1], keep, k,
-            dc[i, 0, n0:n1], dbeta[i, 0, n0:n1], dup,
-        )  # fmt: skip
+        p[:] = 0
+        for t in range(L - 1, -1, -1):
+            prefetch_for_reversed(c, i, t, n0, n1)
+            prefetch_for_reversed(beta, i, t, n0, n1)
+            prefetch_for_reversed(h, i, t, n0, n1)
+            prefetch_for_reversed(dh, i, t, n0, n1)
+            prefetch_for_reversed(dc, i, t, n0, n1)
+            prefetch_for_reversed(dbeta, i, t, n0, n1)
+            c_t, beta_t, dh_t = c[i, t, n0:n1], beta[i, t, n0:n1], dh[i, t, n0:n1]
+            dc_t, dbeta_t = dc[i, t, n0:n1], dbeta[i, t, n0:n1]
+            if t > 0:
+                _step_back(c_t, beta_t, up, h[i, t - 1, n0:n1], dh_t, keep, k, dc_t, dbeta_t, p)
+            else:
+                _step_back(c_t, beta_t, up, h0[i, n0:n1], dh_t, keep, k, dc_t, dbeta_t, p)
+            add_up(t, p, dalpha[i, n0:n1])
         dh0[i, n0:n1] = k
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
-from lra_mru.ops._cpu import JIT, array, narrow, run, widen
+from lra_mru.ops._cpu import add_up, array, helper, kernel, narrow, prefetch_for_reversed, run, widen
 
 
-@njit(**JIT)
+@kernel
 def _forward(first: int, last: int, block: int, vary: int, a: Any, b: Any, h0: Any, h: Any) -> None:
     _, L, N = b.shape
     num_blocks = -(-N // block)
@@ -29,7 +28,7 @@ def _forward(first: int, last: int, block: int, vary: int, a: Any, b: Any, h0: A
                 h_t[n] = narrow(carry[n], h)
 
 
-@njit(**JIT)
+@helper
 def _step_back(a_t: Any, h_prev: Any, dh_t: Any, carry: Any, db_t: Any, da_t: Any) -> None:
     """One step of the reversed pass, a varying in time: carry is what reaches h[t], then h[t-1], from later steps."""
     for n in range(len(dh_t)):
@@ -39,9 +38,9 @@ def _step_back(a_t: Any, h_prev: Any, dh_t: Any, carry: Any, db_t: Any, da_t: An
         carry[n] = np.conj(widen(a_t[n])) * g
 
 
-@njit(**JIT)
+@helper
 def _step_back_constant(a: Any, h_prev: Any, dh_t: Any, carry: Any, db_t: Any, da: Any) -> None:
-    """The same with a constant a: da adds up in double precision."""
+    """The same with a constant a, whose gradient adds up."""
     for n in range(len(dh_t)):
         g = widen(dh_t[n]) + carry[n]
         db_t[n] = narrow(g, db_t)
@@ -49,30 +48,56 @@ def _step_back_constant(a: Any, h_prev: Any, dh_t: Any, carry: Any, db_t: Any, d
         carry[n] = np.conj(a[n]) * g
 
 
-@njit(**JIT)
+@kernel
 def _backward(
-    first: int, last: int, block: int, vary: int, a: Any, h: Any, h0: Any, dh: Any, da: Any, db: Any, dh0: Any
-) -> None:
+    first: int, last: int, block: int, a: Any, h: Any, h0: Any, dh: Any, da: Any, db: Any, dh0: Any
+) -> None:  # fmt: skip
     _, L, N = h.shape
     num_blocks = -(-N // block)
     carry = np.empty(block, h0.dtype)
     for unit in range(first, last):
         i, n0 = unit // num_blocks, unit % num_blocks * block
         n1 = min(n0 + block, N)
-        c = carry[: n1 - n0]
-        c[:] = 0
-        for t in range(L - 1, 0, -1):
-            if vary:
-                _step_back(a[i, t, n0:n1], h[i, t - 1, n0:n1], dh[i, t, n0:n1], c, db[i, t, n0:n1], da[i, t, n0:n1])
+        k = carry[: n1 - n0]
+        k[:] = 0
+        for t in range(L - 1, -1, -1):
+            prefetch_for_reversed(a, i, t, n0, n1)
+            prefetch_for_reversed(h, i, t, n0, n1)
+            prefetch_for_reversed(dh, i, t, n0, n1)
+            prefetch_for_reversed(da, i, t, n0, n1)
+            prefetch_for_reversed(db, i, t, n0, n1)
+            a_t, dh_t, da_t, db_t = a[i, t, n0:n1], dh[i, t, n0:n1], da[i, t, n0:n1], db[i, t, n0:n1]
+            if t > 0:
+                _step_back(a_t, h[i, t - 1, n0:n1], dh_t, k, db_t, da_t)
             else:
-                _step_back_constant(
-                    a[0, 0, n0:n1], h[i, t - 1, n0:n1], dh[i, t, n0:n1], c, db[i, t, n0:n1], da[i, 0, n0:n1]
-                )
-        if vary:
-            _step_back(a[i, 0, n0:n1], h0[i, n0:n1], dh[i, 0, n0:n1], c, db[i, 0, n0:n1], da[i, 0, n0:n1])
-        else:
-            _step_back_constant(a[0, 0, n0:n1], h0[i, n0:n1], dh[i, 0, n0:n1], c, db[i, 0, n0:n1], da[i, 0, n0:n1])
-        dh0[i, n0:n1] = c
+                _step_back(a_t, h0[i, n0:n1], dh_t, k, db_t, da_t)
+        dh0[i, n0:n1] = k
+
+
+@kernel
+def _backward_constant(
+    first: int, last: int, block: int, a: Any, h: Any, h0: Any, dh: Any, da: Any, db: Any, dh0: Any
+) -> None:  # fmt: skip
+    """The same with a (N,) and its gradient as one row of totals per batch row, da (B, N)."""
+    _, L, N = h.shape
+    num_blocks = -(-N // block)
+    carry, partial = np.empty(block, h0.dtype), np.empty(block, h0.dtype)
+    for unit in range(first, last):
+        i, n0 = unit // num_blocks, unit % num_blocks * block
+        n1 = min(n0 + block, N)
+        k, p, decay = carry[: n1 - n0], partial[: n1 - n0], a[n0:n1]
+        k[:] = 0
+        p[:] = 0
+        for t in range(L - 1, -1, -1):
+            prefetch_for_reversed(h, i, t, n0, n1)
+            prefetch_for_reversed(dh, i, t, n0, n1)
+            prefetch_for_reversed(db, i, t, n0, n1)
+            if t > 0:
+                _step_back_constant(decay, h[i, t - 1, n0:n1], dh[i, t, n0:n1], k, db[i, t, n0:n1], p)
+            else:
+                _step_back_constant(decay, h0[i, n0:n1], dh[i, t, n0:n1], k, db[i, t, n0:n1], p)
+            add_up(t, p, da[i, n0:n1])
+        dh0[i, n0:n1] = k
 
 
 def forward(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
@@ -83,14 +108,11 @@ def forward(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
 
 
 def backward(a: Tensor, h: Tensor, h0: Tensor, dh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    db = torch.empty_like(h, memory_format=torch.contiguous_format)
-    dh0 = torch.empty_like(h0, memory_format=torch.contiguous_format)
+    da, db, dh0 = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (a, h, h0))
+    inputs = [array(x) for x in (a, h, h0, dh)]
     if a.dim() == 3:
-        da = torch.empty_like(h, memory_format=torch.contiguous_format)
-        run(_backward, *h.shape, 1, array(a), array(h), array(h0), array(dh), array(da), array(db), array(dh0))
+        run(_backward, *h.shape, *inputs, array(da), array(db), array(dh0))
         return da, db, dh0
-    double = torch.complex128 if a.is_complex() else torch.float64
-    sums = torch.zeros(h.shape[0], 1, h.shape[2], dtype=double)  # one row per batch element: any split adds alike
-    rows = a.reshape(1, 1, -1)
-    run(_backward, *h.shape, 0, array(rows), array(h), array(h0), array(dh), array(sums), array(db), array(dh0))
-    return sums.sum((0, 1)).to(a.dtype), db, dh0
+    totals = torch.zeros_like(h0, dtype=torch.complex128 if a.is_complex() else torch.float64)
+    run(_backward_constant, *h.shape, *inputs, array(totals), array(db), array(dh0))
+    return totals.sum(0).to(a.dtype), db, dh0
