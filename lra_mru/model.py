@@ -1,6 +1,6 @@
 """One model for every task: encoder -> blocks of mixer and MLP -> pooling -> head."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -8,10 +8,11 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from lra_mru.mixers.base import Mixer
 from lra_mru.mixers.bidirectional import Bidirectional
 from lra_mru.spec import TaskSpec
 
-MakeMixer = Callable[..., nn.Module]
+MakeMixer = Callable[..., Mixer]
 
 
 class MLP(nn.Module):
@@ -30,7 +31,7 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Pre-norm residual block: mix over time, then over channels. (B, L, D) -> (B, L, D)"""
 
-    def __init__(self, mixer: nn.Module, d_model: int, d_hidden: int, dropout: float) -> None:
+    def __init__(self, mixer: Mixer, d_model: int, d_hidden: int, dropout: float) -> None:
         super().__init__()
         self.mixer_norm, self.mixer = nn.LayerNorm(d_model), mixer
         self.mlp_norm, self.mlp = nn.LayerNorm(d_model), MLP(d_model, d_hidden)
@@ -45,7 +46,7 @@ class Block(nn.Module):
 class SequenceModel(nn.Module):
     """A stack of blocks whose mixers follow `pattern`, repeated over the depth.
 
-    mixers:        name -> constructor of (d_model, max_length) -> module (B, L, D) -> ((B, L, D), state)
+    mixers:        name -> constructor of (d_model, train_length) -> module (B, L, D) -> ((B, L, D), state)
     pattern:       names in the order of the blocks; [bmru, lru] at depth 6 gives bmru lru bmru lru bmru lru
     mlp_ratio:     hidden width of the MLP over d_model
     pooling:       "last" reads the last real step, "mean" averages the real steps; ignored by per-step tasks
@@ -84,9 +85,9 @@ class SequenceModel(nn.Module):
         else:
             self.encoder = nn.Linear(spec.d_input or 0, d_model)
 
-        def make_mixer(name: str) -> nn.Module:
-            def build() -> nn.Module:
-                return mixers[name](d_model=d_model, max_length=spec.max_length)
+        def make_mixer(name: str) -> Mixer:
+            def build() -> Mixer:
+                return mixers[name](d_model=d_model, train_length=spec.max_length)
 
             mixer = build()
             return Bidirectional(build) if bidirectional and mixer.causal else mixer
@@ -111,17 +112,20 @@ class SequenceModel(nn.Module):
         real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, L)
         return torch.where(real[..., None], x, 0).sum(dim=1) / lengths[:, None]  # where, not *: padding may hold inf
 
+    def mixers(self) -> Iterator[Mixer]:
+        """The mixers in the order of their blocks."""
+        return (module for module in self.blocks.modules() if isinstance(module, Mixer))
+
     @property
     def bidirectional(self) -> bool:
-        """True if any prediction may depend on later steps inside a block."""
-        return not all(block.mixer.causal for block in self.blocks)
+        """True if an output may depend on a later step."""
+        return not all(mixer.causal for mixer in self.mixers())
 
     @property
     def max_length(self) -> int | None:
-        """Longest sequence the model accepts, or None where it has no limit."""
-        limits = [block.mixer.max_attended for block in self.blocks if hasattr(block.mixer, "max_attended")]
-        return min(limits, default=None)
+        """Longest sequence the model accepts, in steps; None where it has no limit."""
+        return min((mixer.max_length for mixer in self.mixers() if mixer.max_length), default=None)
 
     def state_bytes(self, num_steps: int) -> int | None:
         """Bytes that carry one sequence on after num_steps; None where a later step changes earlier outputs."""
-        return None if self.bidirectional else sum(block.mixer.state_bytes(num_steps) for block in self.blocks)
+        return None if self.bidirectional else sum(mixer.state_bytes(num_steps) for mixer in self.mixers())

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytorch_lightning.utilities import rank_zero_only
-
-from lra_mru.engine.console import say
+from lra_mru.engine.console import is_first_process, say
 from lra_mru.engine.errors import ConfigError
 
 
@@ -26,12 +24,12 @@ def open_attempt(folder: Path, resume: str | None) -> Attempt:
     if resume is None:
         newest = max((_number(path) for path in folder.glob("attempt*")), default=-1)
         # other processes of one run join the attempt that the first has opened
-        path = folder / f"attempt{newest + 1 if rank_zero_only.rank == 0 else max(newest, 0)}"
+        path = folder / f"attempt{newest + 1 if is_first_process() else max(newest, 0)}"
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"runs_dir: {path} cannot be made ({error.strerror}): give runs_dir=<dir>") from error
-        if found and rank_zero_only.rank == 0:
+        if found and is_first_process():
             say(f"starting anew; an unfinished attempt is kept at {found[-1].parent} (resume=auto goes on with it)")
         return Attempt(path, None)
     checkpoint = found[-1] if resume == "auto" and found else Path(resume)

@@ -1,12 +1,13 @@
 """From a config node to an object, with every complaint told in the config's own words."""
 
 import inspect
+import types
 import typing
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lra_mru.engine.errors import ConfigError
 
@@ -34,17 +35,17 @@ def _check_types(node: DictConfig, where: str) -> None:
         function = target.__init__ if inspect.isclass(target) else target
         annotations = typing.get_type_hints(function)
     for key, value in node.items():
-        name = f"{where}.{key}"
+        name = f"{where}.{key!s}"
         if isinstance(value, DictConfig):
             _check_types(value, name)
-        elif key in annotations and not _fits(OmegaConf.to_container(node, resolve=True)[key], annotations[key]):
+        elif key in annotations and not _fits(value, annotations[key]):
             wanted = getattr(annotations[key], "__name__", str(annotations[key]))
             raise ConfigError(f"{name}={value!r} must be of type {wanted}")
 
 
 def _fits(value: Any, annotation: Any) -> bool:
     """Whether value may stand where annotation is; anything but int, float, str, bool and their unions passes."""
-    options = typing.get_args(annotation) if isinstance(annotation, typing.types.UnionType) else (annotation,)
+    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     if not set(options) <= {int, float, str, bool, type(None)}:
         return True
     if float in options and isinstance(value, int) and not isinstance(value, bool):

@@ -6,9 +6,11 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,12 +22,13 @@ CONF = Path(__file__).parents[2] / "conf"
 
 def train(cfg: DictConfig) -> Path | None:
     """One Hydra job; returns the record's path in the first process of a run that keeps one."""
-    choices = HydraConfig.get().runtime.choices
+    hydra = HydraConfig.get()
+    choices = hydra.runtime.choices
     try:
-        return run(cfg, model_name=choices.model, task_name=choices.task)
+        return run(cfg, model_name=choices["model"], task_name=choices["task"])
     except (ConfigError, RunError) as error:
-        if HydraConfig.get().mode.name == "MULTIRUN":  # the other jobs go on; Hydra raises this one after them
-            print(f"error: {' '.join(HydraConfig.get().overrides.task)}: {error}", file=sys.stderr, flush=True)
+        if hydra.mode == RunMode.MULTIRUN:  # the other jobs go on; Hydra raises this error after them
+            print(f"error: {' '.join(hydra.overrides.task)}: {error}", file=sys.stderr, flush=True)
         raise
 
 
@@ -72,15 +75,11 @@ def all_keys() -> list[str]:
     keys = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
     for file in CONF.rglob("*.yaml"):
         group = "" if file.parent in (CONF, CONF / "protocol") else f"{file.parent.name}."
-        node = OmegaConf.load(file)
-        if isinstance(node, DictConfig):
-            keys |= {group + key for key in _dotted(node) if not key.startswith(("defaults", "hydra"))}
-    return sorted(keys)
+        keys |= {group + key for key in _dotted(OmegaConf.to_container(OmegaConf.load(file)))}
+    return sorted(key for key in keys if not re.match(r"defaults|hydra|.*\._", key))
 
 
-def _dotted(node: DictConfig, prefix: str = "") -> Iterable[str]:
-    for key in node:
-        value = OmegaConf.to_container(node, resolve=False)[key]
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _dotted(OmegaConf.create(value), f"{prefix}{key}.")
+def _dotted(node: Any) -> Iterable[str]:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield key
+        yield from (f"{key}.{below}" for below in _dotted(value))

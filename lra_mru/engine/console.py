@@ -12,10 +12,15 @@ from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTh
 from pytorch_lightning.utilities import rank_zero_only
 
 
-@rank_zero_only
+def is_first_process() -> bool:
+    """Whether this process speaks and writes for the run; the others of a data-parallel run only compute."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 def say(line: str) -> None:
-    """One line for the person who started the run, from the first process only."""
-    print(line, flush=True)
+    """One line for the person who started the run."""
+    if is_first_process():
+        print(line, flush=True)
 
 
 def quiet_libraries() -> None:
@@ -28,6 +33,7 @@ def quiet_libraries() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*smaller than the logging interval.*",
         ".*GPU available but not used.*",
+        ".*isinstance.treespec, LeafSpec. is deprecated.*",  # inside Lightning 2.6
         ".*``compute`` method of metric .* was called before.*",  # a group without examples
     ):
         warnings.filterwarnings("ignore", message)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torchmetrics import MeanMetric, SumMetric
+from torchmetrics import MeanMetric, Metric, SumMetric
 
 from lra_mru.engine.optim import cosine_with_warmup, make_optimizer
 from lra_mru.model import SequenceModel
@@ -24,6 +25,8 @@ class Scores(torch.nn.Module):
         super().__init__()
         self.accuracy, self.loss, self.count = MeanMetric(), MeanMetric(), SumMetric()
         self.groups = torch.nn.ModuleDict({name: MeanMetric() for name in group_names})
+        self.metrics: dict[str, Metric] = {"acc": self.accuracy, "loss": self.loss, "num_examples": self.count}
+        self.metrics |= {f"acc/{name}": cast(Metric, metric) for name, metric in self.groups.items()}
 
     def update(self, logits: Tensor, batch: Batch) -> None:
         """logits (B, C) or (B, L, C) against batch.targets (B,) or (B, L)."""
@@ -35,15 +38,13 @@ class Scores(torch.nn.Module):
         self.count.update(len(targets))
         if batch.groups is not None:
             group = batch.groups.reshape(-1, *[1] * (kept.ndim - 1)).expand_as(kept)[kept]
-            for index, metric in enumerate(self.groups.values()):
-                metric.update(correct[group == index])
+            for index, name in enumerate(self.groups):
+                self.metrics[f"acc/{name}"].update(correct[group == index])
 
     def compute(self, prefix: str, suffix: str = "") -> dict[str, float]:
         """Named as in the record, e.g. test/acc@3000; a group without examples is left out. Resets itself."""
-        metrics = {"acc": self.accuracy, "loss": self.loss, "num_examples": self.count}
-        metrics |= {f"acc/{name}": metric for name, metric in self.groups.items()}
-        values = {f"{prefix}/{name}{suffix}": metric.compute().item() for name, metric in metrics.items()}
-        for metric in metrics.values():
+        values = {f"{prefix}/{name}{suffix}": metric.compute().item() for name, metric in self.metrics.items()}
+        for metric in self.metrics.values():
             metric.reset()
         return {name: value for name, value in values.items() if not math.isnan(value) or name.endswith("loss")}
 
@@ -89,13 +90,17 @@ class SequenceClassifier(pl.LightningModule):
         self.log("val/choice", values["val/acc"] - 1e-4 * min(values["val/loss"], 1.0))  # accuracy; ties by loss
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self.test_scores[dataloader_idx].update(self.model(batch.inputs, batch.lengths), batch)
+        cast(Scores, self.test_scores[dataloader_idx]).update(self.model(batch.inputs, batch.lengths), batch)
 
     def on_test_epoch_end(self) -> None:
         for suffix, scores in zip(self.test_suffixes, self.test_scores, strict=True):
-            self.results |= scores.compute("test", suffix)
+            self.results |= cast(Scores, scores).compute("test", suffix)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        metrics = self.trainer.callback_metrics
+        checkpoint["val/acc"] = metrics["val/acc"].item() if "val/acc" in metrics else None
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         settings = {key: value for key, value in self.optim.items() if key != "warmup_fraction"}
         optimizer = make_optimizer(self.model, **settings)
         schedule = cosine_with_warmup(

@@ -1,7 +1,7 @@
 """AdamW over declared parameter groups, and the schedule that moves their rates."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 from torch.nn import Parameter
@@ -31,7 +31,7 @@ def make_optimizer(
     *,
     lr: float,
     weight_decay: float,
-    betas: Iterable[float],
+    betas: Sequence[float],
     groups: Mapping[str, Mapping[str, float]],
 ) -> AdamW:
     """AdamW whose groups take their rate (lr * lr_factor) and decay from the config.
@@ -55,7 +55,7 @@ def make_optimizer(
             }
             for group, members in named.items()
         ],
-        betas=tuple(betas),
+        betas=(betas[0], betas[1]),
     )
 
 

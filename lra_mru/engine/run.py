@@ -7,13 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.utilities import rank_zero_only
 
 from lra_mru.engine import attempts, record
 from lra_mru.engine.build import build
-from lra_mru.engine.console import progress_callback, quiet_libraries, say
+from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.forecast import forecast
 from lra_mru.engine.guards import NonFiniteGuard, SafeStop
@@ -45,7 +44,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str) -> Path | None:
     tested = {s: n for s, n in task.test_sets.items() if model.max_length is None or n <= model.max_length}
     module = SequenceClassifier(
         model,
-        optim=OmegaConf.to_container(cfg.optim, resolve=True),
+        optim=cfg.optim,
         seed=cfg.seed,
         group_names=task.group_names,
         test_suffixes=list(tested),
@@ -65,7 +64,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str) -> Path | None:
     loaders = [task.test_dataloader_for(suffix) for suffix in tested]
     trainer.test(module, dataloaders=loaders, ckpt_path=best.best_model_path, weights_only=True, verbose=False)
 
-    if rank_zero_only.rank != 0:
+    if not is_first_process():
         return None
     report_metrics(module.results)
     if path:
@@ -97,7 +96,7 @@ def record_path(cfg: DictConfig, identity: record.Identity) -> Path | None:
 def prepare(task: SequenceTask) -> None:
     """Makes or checks the task's data, once, before any other process looks for it."""
     try:
-        if rank_zero_only.rank == 0:
+        if is_first_process():
             task.prepare_data()
         task.setup("fit")
     except (ValueError, OSError) as error:
@@ -175,7 +174,7 @@ def assemble(
         "config": identity.config,
         "git": record.code_version(),
         "num_params": num_params(model),
-        "metrics": {"val/acc": best.best_model_score.item()} | module.results,
+        "metrics": {"val/acc": checkpoint["val/acc"]} | module.results,
         "skipped": {
             f"test/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
             for suffix, steps in task.test_sets.items()

@@ -1,14 +1,16 @@
 """Any causal mixer, read in both directions."""
 
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
+
+from lra_mru.mixers.base import Mixer
 
 
-class Bidirectional(nn.Module):
+class Bidirectional(Mixer):
     """The sum of one mixer reading left to right and another, of the same kind, reading right to left.
 
     Shapes:  x (B, L, D) -> y (B, L, D). Each row is reversed within its own length, so padding stays behind.
@@ -16,9 +18,8 @@ class Bidirectional(nn.Module):
     """
 
     causal = False
-    param_groups: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, make_mixer: Callable[[], nn.Module]) -> None:
+    def __init__(self, make_mixer: Callable[[], Mixer]) -> None:
         super().__init__()
         self.rightward, self.leftward = make_mixer(), make_mixer()
 
@@ -32,3 +33,9 @@ class Bidirectional(nn.Module):
         forth, _ = self.rightward(x, lengths)
         back, _ = self.leftward(x.gather(1, mirror), lengths)
         return forth + back.gather(1, mirror), None
+
+    def initial_state(self, batch_size: int) -> NoReturn:
+        raise ValueError("a bidirectional mixer has no state to go on from: set bidirectional=false")
+
+    def state_bytes(self, num_steps: int) -> NoReturn:
+        raise ValueError("a bidirectional mixer has no state to go on from: set bidirectional=false")

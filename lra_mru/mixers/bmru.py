@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lra_mru.mixers.state import last_state
+from lra_mru.mixers.base import Mixer, last_state
 from lra_mru.ops.bmru_scan import bmru_scan
 
 
-class BMRU(nn.Module):
+class BMRU(Mixer):
     """N bistable units, each holding -alpha or +alpha until an input crosses its threshold.
 
         c[t]    = W_c x[t] + b_c                              candidate
@@ -24,7 +24,7 @@ class BMRU(nn.Module):
 
     Shapes:  x (B, L, D) -> y (B, L, D); state h (B, N), N = round(expand * D)
     Starts:  W_c with rows of variance 1/D, so that c ~ N(0, 1) for a normalised x; W_beta = 0; every b_beta at
-             beta_0 = Phi^-1(1 - p/2), p = openings_per_sequence / max_length: a gate opens about that often in one
+             beta_0 = Phi^-1(1 - p/2), p = openings_per_sequence / train_length: a gate opens about that often in one
              sequence. With beta_0 = 0 half the gates open at every step and nothing outlives a few steps.
     Raises:  ValueError for sizes, rates or widths outside their range
     Source:  De Geeter et al., arXiv 2601.09495; opening rate and carry_grad are ours (see bmru_scan).
@@ -37,7 +37,7 @@ class BMRU(nn.Module):
         self,
         *,
         d_model: int,
-        max_length: int,
+        train_length: int,
         expand: float,
         openings_per_sequence: float,
         alpha: float,
@@ -59,7 +59,7 @@ class BMRU(nn.Module):
         self.num_states, self.carry_grad = num_states, carry_grad
         self.sharpness = 1 / surrogate_width  # c and beta grow alike: the gate stays, its surrogate H' narrows
 
-        opening_rate = min(openings_per_sequence / max_length, 0.5)
+        opening_rate = min(openings_per_sequence / train_length, 0.5)
         nn.init.normal_(self.to_candidate.weight, std=d_model**-0.5)
         nn.init.zeros_(self.to_candidate.bias)
         nn.init.zeros_(self.to_threshold.weight)
@@ -83,13 +83,6 @@ class BMRU(nn.Module):
         threshold = self._sharpened(self.to_threshold, x).abs()
         h = bmru_scan(candidate, threshold, self.alpha, state, carry_grad=self.carry_grad)
         return self.to_output(h), last_state(h, lengths)
-
-    def step(
-        self, x: Float[Tensor, "B D"], state: Float[Tensor, "B N"]
-    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B N"]]:
-        """One step in constant memory: equals forward on the same inputs."""
-        y, state = self(x[:, None], state=state)
-        return y[:, 0], state
 
     def _sharpened(self, projection: nn.Linear, x: Tensor) -> Tensor:
         """projection(x) / surrogate_width, scaled on the small weights instead of the long sequence."""

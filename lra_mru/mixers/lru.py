@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
-from lra_mru.mixers.state import last_state
+from lra_mru.mixers.base import Mixer, last_state
 from lra_mru.ops.linear_scan import linear_scan
 
 
-class LRU(nn.Module):
+class LRU(Mixer):
     """N complex exponentials that decay and turn, driven by a normalised projection of the input.
 
         lambda = exp(-exp(log_nu) + i exp(log_theta))         |lambda| < 1 whatever the parameters
@@ -23,7 +23,7 @@ class LRU(nn.Module):
     Starts:  lambda uniform on the ring r_min <= |lambda| <= r_max with phase in [0, max_phase];
              gamma = sqrt(1 - |lambda|^2) keeps the state's variance near 1 for white input.
     Raises:  ValueError for an empty ring or a phase outside (0, 2 pi]
-    Source:  Orvieto et al., arXiv 2303.06349, section 3 and appendix A. max_length is part of every mixer's
+    Source:  Orvieto et al., arXiv 2303.06349, section 3 and appendix A. train_length is part of every mixer's
              constructor; the ring alone sets this one's memory.
     """
 
@@ -35,7 +35,7 @@ class LRU(nn.Module):
     }
 
     def __init__(
-        self, *, d_model: int, max_length: int, expand: float, r_min: float, r_max: float, max_phase: float
+        self, *, d_model: int, train_length: int, expand: float, r_min: float, r_max: float, max_phase: float
     ) -> None:
         super().__init__()
         num_states = round(expand * d_model)
@@ -75,10 +75,3 @@ class LRU(nn.Module):
         h = linear_scan(decay, torch.view_as_complex(drive), state)  # (B, L, N)
         y = self.to_output(torch.view_as_real(h).flatten(-2)) + self.skip * x
         return y, last_state(h, lengths)
-
-    def step(
-        self, x: Float[Tensor, "B D"], state: Complex[Tensor, "B N"]
-    ) -> tuple[Float[Tensor, "B D"], Complex[Tensor, "B N"]]:
-        """One step in constant memory: equals forward on the same inputs."""
-        y, state = self(x[:, None], state=state)
-        return y[:, 0], state

@@ -1,0 +1,31 @@
+# make train: everything up to a leaderboard row.   make test: every check.   make setup: .venv alone.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?= model=bmru task=listops budget=quick
+
+.PHONY: train setup test check clean
+
+train: setup
+	@$(BIN)/python train.py $(ARGS)
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $$($(PYTHON) --version) is too old: make PYTHON=python3.11 (or newer)"; exit 1; }
+	@echo "setting up .venv (a minute or two; torch alone is 200 MB, with CUDA some GB)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

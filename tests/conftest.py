@@ -1,0 +1,42 @@
+"""What every test may use: composed configs, and batches with padding of any content."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+from support import ROOT, TOKENS
+
+from lra_mru.engine.build import build
+from lra_mru.model import SequenceModel
+from lra_mru.spec import TaskSpec
+
+
+@pytest.fixture(scope="session")
+def composed() -> Iterator[Callable[..., DictConfig]]:
+    """composed("model=lru", "task=copy_first", ...) -> the config that train.py would get."""
+
+    def make(*overrides: str) -> DictConfig:
+        cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield make
+
+
+@pytest.fixture
+def small_model(composed: Callable[..., DictConfig]) -> Callable[..., SequenceModel]:
+    """small_model("bmru", bidirectional=True, ...) -> that model, two blocks of width 16, on a task of 11 tokens."""
+
+    def make(name: str, spec: TaskSpec = TOKENS, **changes: object) -> SequenceModel:
+        sizes = {"d_model": 16, "depth": 2} | changes
+        cfg = composed(f"model={name}", "task=copy_first", *(f"model.{key}={value}" for key, value in sizes.items()))
+        torch.manual_seed(0)
+        return build(cfg.model, "model", spec=spec)
+
+    return make

@@ -1,0 +1,145 @@
+"""Every shipped mixer and model: steps, causality, padding, batch order, sizes."""
+
+import pytest
+import torch
+from support import MODELS, ROOT, TOKENS
+
+from lra_mru.spec import TaskSpec
+
+CAUSAL = {"transformer": {"mixers.attention.causal": True}}
+L = 23
+
+
+def causal_mixers(small_model, name):
+    return [block.mixer for block in small_model(name, **CAUSAL.get(name, {})).double().blocks]
+
+
+def zero_or_more(state):
+    """A state in float64, to go with a model in float64."""
+    if isinstance(state, tuple):
+        return tuple(part.double() for part in state)
+    return state.to(torch.complex128 if state.is_complex() else torch.float64)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forward_equals_step_by_step(small_model, name):
+    for mixer in causal_mixers(small_model, name):
+        x = torch.randn(3, L, 16, dtype=torch.float64) * 3
+        whole, _ = mixer(x)
+        state, steps = zero_or_more(mixer.initial_state(3)), []
+        for t in range(L):
+            y, state = mixer.step(x[:, t], state)
+            steps.append(y)
+        torch.testing.assert_close(torch.stack(steps, 1), whole, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_pieces_with_carried_state_equal_the_whole(small_model, name):
+    for mixer in causal_mixers(small_model, name):
+        x = torch.randn(2, L, 16, dtype=torch.float64) * 3
+        whole, _ = mixer(x)
+        first, state = mixer(x[:, :9])
+        second, _ = mixer(x[:, 9:], state=state)
+        torch.testing.assert_close(torch.cat((first, second), 1), whole, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_state_after_padded_rows_is_that_of_the_last_real_step(small_model, name):
+    for mixer in causal_mixers(small_model, name):
+        if name == "transformer":
+            continue  # its state is the cache of all steps
+        x = torch.randn(2, L, 16, dtype=torch.float64) * 3
+        _, padded = mixer(x, torch.tensor([7, L]))
+        _, short = mixer(x[:1, :7])
+        torch.testing.assert_close(padded[:1], short)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_causal_mixers_never_look_ahead(small_model, name):
+    for mixer in causal_mixers(small_model, name):
+        assert mixer.causal
+        x = torch.randn(2, L, 16, dtype=torch.float64) * 3
+        changed = x.clone()
+        changed[:, 11:] += 5
+        before, after = mixer(x)[0], mixer(changed)[0]
+        assert torch.equal(before[:, :11], after[:, :11])
+        assert not torch.allclose(before[:, 11:], after[:, 11:])
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("name", MODELS)
+def test_padding_and_batch_order_never_change_a_prediction(small_model, name, pooling, bidirectional):
+    model = small_model(name, pooling=pooling, bidirectional=bidirectional).eval()
+    lengths = torch.tensor([L, 1, 9, 14])
+    inputs = torch.randint(0, 11, (4, L))
+    noise = torch.randint(0, 11, (4, L + 13))  # other padding, and more of it
+    noise[:, :L] = torch.where(torch.arange(L) < lengths[:, None], inputs, noise[:, :L])
+    logits = model(inputs, lengths)
+    torch.testing.assert_close(model(noise, lengths), logits, rtol=1e-4, atol=1e-5)
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(model(inputs[order], lengths[order]), logits[order], rtol=1e-4, atol=1e-5)
+    alone = torch.cat([model(inputs[i : i + 1, :n], lengths[i : i + 1]) for i, n in enumerate(lengths)])
+    torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bidirectional_reads_the_future_and_says_so(small_model, name):
+    model = small_model(name, bidirectional=True)
+    assert model.bidirectional
+    assert model.state_bytes(L) is None
+    x = torch.randn(2, L, 16)
+    mixer = model.blocks[0].mixer
+    changed = x.clone()
+    changed[:, -1] += 5
+    assert not torch.equal(mixer(x, None)[0][:, 0], mixer(changed, None)[0][:, 0])
+
+
+def test_bidirectional_is_the_same_mixer_mirrored(small_model):
+    mixer = small_model("lru", bidirectional=True).blocks[0].mixer
+    mixer.leftward.load_state_dict(mixer.rightward.state_dict())
+    x, lengths = torch.randn(2, 9, 16), torch.tensor([9, 5])
+    mirrored = torch.stack((x[0].flip(0), torch.cat((x[1, :5].flip(0), x[1, 5:]))))
+    y, z = mixer(x, lengths)[0], mixer(mirrored, lengths)[0]
+    torch.testing.assert_close(y[0], z[0].flip(0))
+    torch.testing.assert_close(y[1, :5], z[1, :5].flip(0))
+
+
+@pytest.mark.parametrize("protocol", sorted(path.stem for path in (ROOT / "conf/protocol").glob("*.yaml")))
+def test_parameter_counts_are_within_five_percent(composed, protocol):
+    from lra_mru.engine.build import build
+
+    task, _, budget = protocol.rpartition("_")
+    counts = {}
+    for name in MODELS:
+        cfg = composed(f"model={name}", f"task={task}", f"budget={budget}")
+        spec = TaskSpec(kind="tokens", vocab_size=15, num_classes=10, max_length=300, chance=0.1)
+        counts[name] = sum(p.numel() for p in build(cfg.model, "model", spec=spec).parameters())
+    assert max(counts.values()) <= 1.05 * min(counts.values()), counts
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_state_bytes_count_the_real_state(small_model, name):
+    model = small_model(name, **CAUSAL.get(name, {}))
+    state = [block.mixer(torch.randn(1, L, 16))[1] for block in model.blocks]
+    parts = [part for s in state for part in (s if isinstance(s, tuple) else (s,))]
+    assert model.state_bytes(L) == sum(part.numel() * part.element_size() for part in parts)
+
+
+def test_transformer_declares_its_maximum_and_keeps_to_it(small_model):
+    model = small_model("transformer", **{"mixers.attention.max_length": TOKENS.max_length})
+    assert model.max_length == TOKENS.max_length
+    with pytest.raises(ValueError, match="41 steps exceed attention's declared maximum of 40"):
+        model(torch.zeros(1, 41, dtype=torch.long), torch.tensor([41]))
+    assert small_model("bmru").max_length is None
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bfloat16_autocast_trains(small_model, name):
+    model = small_model(name)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(torch.randint(0, 11, (2, L)), torch.tensor([L, 5]))
+    logits.float().logsumexp(-1).sum().backward()
+    grads = [p.grad for p in model.parameters()]
+    assert all(g is not None and g.dtype == torch.float32 and g.isfinite().all() for g in grads)
+    assert torch.isfinite(logits).all()
