@@ -24,7 +24,9 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{page}: {num_records} records" if num_records else f"{page}: no records yet; the page says how to make one")
+    plural = "" if num_records == 1 else "s"
+    found = f"{num_records} record{plural}" if num_records else "no records yet; the page says how to make one"
+    print(f"{page}: {found}")
     return 0
 
 

@@ -5,7 +5,6 @@ a marker of its own. Dots are seeds, lines and diamonds their mean, bars its 95 
 """
 
 import io
-from itertools import pairwise
 from typing import Any
 
 from matplotlib import rc_context
@@ -20,7 +19,7 @@ from lra_mru.report.sections import Section
 from lra_mru.report.stats import Summary
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195"]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">"]
+MARKERS = ["o", "s", "^", "D", "v", "p", "<", ">", "h"]
 GREY, DASHES = "#666666", (0, (4, 3))
 KEY = "Dots: seeds. Line or mark: mean. Bar: 95 % interval of the mean, drawn within 0 to 100 %. Dashed: floors."
 WIDTH, LINE = 7.8, 0.2  # inches: of a figure, and from one label to the next
@@ -39,15 +38,19 @@ STYLE: dict[Any, Any] = {
 
 
 def draw(section: Section, models: list[str]) -> bytes:
-    """The figure of a section as PNG: against length where it was evaluated at several, else beside its floors.
+    """The figure of a section as PNG.
 
     models:  names of all models of the leaderboard; their order gives the colours
     """
+    png = io.BytesIO()
     with rc_context(STYLE):
-        figure = _against_length(section, models) if section.lengths else _beside_floors(section, models)
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
+        make_figure(section, models).savefig(png, format="png", dpi=160, metadata={"Software": None})
     return png.getvalue()
+
+
+def make_figure(section: Section, models: list[str]) -> Figure:
+    """Accuracy against length where a section has further lengths, else accuracy beside the floors."""
+    return _against_length(section, models) if section.lengths else _beside_floors(section, models)
 
 
 def _against_length(section: Section, models: list[str]) -> Figure:
@@ -98,7 +101,7 @@ def _beside_floors(section: Section, models: list[str]) -> Figure:
     num_rows = len(section.rows)
     summaries = [summary for row in section.rows if (summary := row.summary(ACC))]
     floors = [(100 * highest, f"{name}, {percent(highest)} %") for name, _, highest in section.floors()]
-    head = 0.75 + 0.037 * max([len(name) for _, name in floors], default=0)
+    head = 0.75 + 0.04 * max([len(name) for _, name in floors], default=0)
     figure, axes = _blank(left=1.75, right=1.75, top=head, bottom=0.5, height=head + 0.5 + 0.36 * num_rows)
     for i, (row, summary) in enumerate(zip(section.rows, summaries, strict=True)):
         colour, marker = _look(row, i, models)
@@ -118,7 +121,7 @@ def _beside_floors(section: Section, models: list[str]) -> Figure:
         axes.axvline(x, color=GREY, linewidth=0.9, linestyle=DASHES, zorder=1)
         axes.plot([x, place], [1.0, foot], color=GREY, linewidth=0.8, clip_on=False, transform=transform)
         label = axes.text(place, foot, f" {name}", fontsize=8, color=GREY, transform=transform)
-        label.set(rotation=38, rotation_mode="anchor")
+        label.set(rotation=42, rotation_mode="anchor")
     return _titled(figure, section)
 
 
@@ -155,21 +158,24 @@ def _seeds_and_interval(axes: Axes, summary: Summary, colour: str, marker: str, 
         half = 100 * summary.half_width
         low_high = points([max(0.0, mean - half), min(100.0, mean + half)])
         axes.plot(*low_high, color=colour, linewidth=3.2, alpha=0.3, solid_capstyle="butt", zorder=2)
-    axes.plot(*points(seeds), "o", color=colour, markersize=3.4, mew=0, alpha=0.55, zorder=4)
-    axes.plot(*points([mean]), marker, color=colour, markersize=5.5, zorder=5, mec="white", mew=0.6)
+    axes.plot(*points(seeds), "o", color=colour, markersize=3.4, mew=0, alpha=0.55, zorder=4, clip_on=False)
+    axes.plot(*points([mean]), marker, color=colour, markersize=5.5, zorder=5, mec="white", mew=0.6, clip_on=False)
 
 
 def _spread(wanted: list[float], gap: float, low: float, high: float) -> list[float]:
-    """Places at least `gap` apart, in the order of `wanted` and near it: for labels that must not overlap."""
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    places = [min(max(wanted[i], low), high) for i in order]
-    for _ in range(200):
-        for i, (below, above) in enumerate(pairwise(places)):
-            if above - below < gap:
-                push = (gap - (above - below)) / 2
-                places[i], places[i + 1] = below - push, above + push
-        if places and places[0] < low:
-            places[0] = low
-        if places and places[-1] > high:
-            places[-1] = high
-    return [places[order.index(i)] for i in range(len(wanted))]
+    """Places at least `gap` apart within low..high, in the order of `wanted` and nearest to it: labels never overlap.
+
+    Less `gap` times its rank, a place must only not fall: least squares under that order is isotonic regression, by
+    pooling neighbours that violate it.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: (wanted[i], -i))  # of equals the first is the highest
+    pools: list[tuple[float, int]] = []  # mean, size
+    for rank, i in enumerate(order):
+        pools.append((wanted[i] - rank * gap, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (mean, size), (other, more) = pools.pop(), pools.pop()
+            pools.append(((mean * size + other * more) / (size + more), size + more))
+    top = high - gap * (len(wanted) - 1)
+    level = [max(low, min(mean, top)) for mean, size in pools for _ in range(size)]
+    places = {i: level[rank] + rank * gap for rank, i in enumerate(order)}
+    return [places[i] for i in range(len(wanted))]

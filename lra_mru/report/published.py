@@ -28,7 +28,7 @@ def published_rows(section: Section, path: Path = PUBLISHED) -> list[PublishedRo
     """
     facts = yaml.safe_load(path.read_text(encoding="utf-8"))
     where = facts["sections"].get(section.task)
-    if where is None or where["budget"] != section.budget:
+    if where is None or (section.budget, section.variant) != (where["budget"], where["variant"]):
         return []
     table = facts[where["table"]]
     if where["column"] not in table["columns"]:

@@ -60,7 +60,7 @@ class Section:
         values: dict[str, list[float]] = defaultdict(list)
         for record in self.records:
             for name, value in record.floors.items():
-                values[name].append(value)
+                values[name.replace("_", " ")].append(value)
         return sorted(((name, min(found), max(found)) for name, found in values.items()), key=lambda f: (f[2], f[0]))
 
     def best_floor(self) -> float | None:

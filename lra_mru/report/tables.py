@@ -36,20 +36,21 @@ def leaderboard(sections: list[Section]) -> str:
 
 
 def short_table(sections: list[Section], link: str) -> str:
-    """One line per row, for a README; `link` leads from there to the whole page."""
+    """Accuracy alone, a small table per section, for a README; `link` leads from there to the whole page."""
     if not sections:
         return HOW_TO_MAKE_ONE
-    head = ["task", "budget", "model", "accuracy (%)", "at the longest length (%)", "best floor (%)", "parameters", "n"]
-    lines = []
+    parts = []
     for section in sections:
-        hardest, floor = section.accuracy_metrics[-1], section.best_floor()
+        metrics, floor = section.accuracy_metrics, section.best_floor()
+        title = f"**{section.title}**" + ("" if floor is None else f"; best floor without a model: {percent(floor)} %")
+        head = ["model", *(accuracy_header(metric, section) for metric in metrics), "parameters", "seeds"]
+        lines = []
         for row in section.rows:
-            longest = f"{accuracy(row, hardest)} {where(hardest, section)}" if section.lengths else ""
-            what = [f"{section.task}: {section.variant}", section.budget, row_name(row), accuracy(row, ACC), longest]
-            size = [f"{row.first.num_params:,}", str(len(row.records))]
-            lines.append([*what, "" if floor is None else percent(floor), *size])
-    note = f"Mean over n seeds ± half of the 95 % interval. Speed, memory, floors, every seed: [{link}]({link})."
-    return f"{markdown_table(head, lines)}\n{note}"
+            size = [whole(row.first.num_params), f"n = {len(row.records)}"]
+            lines.append([row_name(row), *(accuracy(row, metric) for metric in metrics), *size])
+        parts.append(f"{title}\n\n{markdown_table(head, lines)}")
+    note = f"Mean over seeds ± half of the 95 % interval. Speed, memory, floors, figures, every seed: [{link}]({link})."
+    return "\n".join([*parts, note])
 
 
 def _section(section: Section) -> str:
