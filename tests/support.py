@@ -8,3 +8,19 @@ ROOT = Path(__file__).parents[1]
 MODELS = sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
 TASKS = sorted(path.stem for path in (ROOT / "conf/task").glob("*.yaml"))
 TOKENS = TaskSpec(kind="tokens", vocab_size=11, num_classes=5, max_length=40, chance=0.2)
+
+TINY_COPY = (  # a run of copy_first that takes a second
+    "task=copy_first",
+    "budget=quick",
+    "task.T=8",
+    "task.batch_size=8",
+    "task.num_val=32",
+    "task.num_test=40",
+    "task.eval_lengths=[16,30]",
+    "task.eval_examples=[12,5]",
+    "model.d_model=16",
+    "model.depth=1",
+    "trainer.max_steps=20",
+    "budget.val_every_steps=5",
+    "trainer.accelerator=cpu",
+)
