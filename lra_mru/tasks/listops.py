@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.arrow import read_token_file
+from data_prep.checks import check_int
 from data_prep.listops import ListOpsParameters, make_listops
 from data_prep.listops_generate import MIN, OPERATORS, TOKENS
 from data_prep.listops_shortcuts import shortcut_floors
@@ -82,6 +83,8 @@ class ListOps(SequenceTask):
             eval_batch_tokens=eval_batch_tokens,
             num_workers=num_workers,
         )
+        for name, value in [("num_train", num_train), ("num_val", num_val), ("num_test", num_test)]:
+            check_int(name, value, minimum=1)
         self.parameters = ListOpsParameters(
             train=num_train,
             val=num_val,
