@@ -30,8 +30,13 @@ LANES = 16  # channel blocks are whole cache lines of float32
 
 
 def array(x: Tensor) -> np.ndarray:
-    """NumPy array on x's own memory (on a contiguous copy if x is not contiguous); bfloat16 as raw uint16 bits."""
-    x = x.detach().resolve_conj().resolve_neg().contiguous()
+    """NumPy array on x's own memory, on a copy where x is not contiguous; bfloat16 as raw uint16 bits. To be read."""
+    return output(x.detach().resolve_conj().resolve_neg().contiguous())
+
+
+def output(x: Tensor) -> np.ndarray:
+    """The same for a tensor that a kernel writes: never on a copy."""
+    assert x.is_contiguous(), "a kernel would write into a copy"
     return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
 
 

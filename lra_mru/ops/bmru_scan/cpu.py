@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lra_mru.ops._cpu import add_up, array, helper, kernel, narrow, prefetch_for_reversed, run, widen
+from lra_mru.ops._cpu import add_up, array, helper, kernel, narrow, output, prefetch_for_reversed, run, widen
 
 PI2 = math.pi**2
 
@@ -98,7 +98,7 @@ def _backward(
 
 def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
     h = torch.empty_like(c, memory_format=torch.contiguous_format)
-    run(_forward, *c.shape, array(c), array(beta), array(alpha), array(h0), array(h))
+    run(_forward, *c.shape, array(c), array(beta), array(alpha), array(h0), output(h))
     return h
 
 
@@ -107,8 +107,8 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     dc, dbeta = (torch.empty_like(c, memory_format=torch.contiguous_format) for _ in range(2))
     dh0 = torch.empty_like(h0, memory_format=torch.contiguous_format)
-    sums = torch.zeros_like(h0, dtype=torch.float64)  # one row per batch element: any split over threads adds alike
+    sums = torch.zeros(h0.shape, dtype=torch.float64)  # one row per batch element: any split over threads adds alike
     keep = np.dtype(str(h0.dtype).removeprefix("torch.")).type(carry_grad)
     inputs = (array(x) for x in (c, beta, alpha, h, h0, dh))
-    run(_backward, *c.shape, keep, *inputs, array(dc), array(dbeta), array(sums), array(dh0))
+    run(_backward, *c.shape, keep, *inputs, output(dc), output(dbeta), output(sums), output(dh0))
     return dc, dbeta, sums.sum(0).to(alpha.dtype), dh0

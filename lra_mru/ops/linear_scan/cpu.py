@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lra_mru.ops._cpu import add_up, array, helper, kernel, narrow, prefetch_for_reversed, run, widen
+from lra_mru.ops._cpu import add_up, array, helper, kernel, narrow, output, prefetch_for_reversed, run, widen
 
 
 @kernel
@@ -103,7 +103,7 @@ def _backward_constant(
 def forward(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
     h = torch.empty_like(b, memory_format=torch.contiguous_format)
     rows = a.reshape(1, 1, -1) if a.dim() == 1 else a
-    run(_forward, *b.shape, int(a.dim() == 3), array(rows), array(b), array(h0), array(h))
+    run(_forward, *b.shape, int(a.dim() == 3), array(rows), array(b), array(h0), output(h))
     return h
 
 
@@ -111,8 +111,8 @@ def backward(a: Tensor, h: Tensor, h0: Tensor, dh: Tensor) -> tuple[Tensor, Tens
     da, db, dh0 = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (a, h, h0))
     inputs = [array(x) for x in (a, h, h0, dh)]
     if a.dim() == 3:
-        run(_backward, *h.shape, *inputs, array(da), array(db), array(dh0))
+        run(_backward, *h.shape, *inputs, output(da), output(db), output(dh0))
         return da, db, dh0
-    totals = torch.zeros_like(h0, dtype=torch.complex128 if a.is_complex() else torch.float64)
-    run(_backward_constant, *h.shape, *inputs, array(totals), array(db), array(dh0))
+    totals = torch.zeros(h0.shape, dtype=torch.complex128 if a.is_complex() else torch.float64)
+    run(_backward_constant, *h.shape, *inputs, output(totals), output(db), output(dh0))
     return totals.sum(0).to(a.dtype), db, dh0

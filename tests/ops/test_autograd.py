@@ -1,0 +1,59 @@
+"""Derivatives against finite differences, and the rules of torch.library and torch.compile."""
+
+import pytest
+import torch
+from ops.op_cases import OpCase, assert_close, outputs_and_gradients
+from torch import Tensor
+
+from lra_mru.ops.bmru_scan import _bmru_scan, _bmru_scan_backward, bmru_scan
+from lra_mru.ops.linear_scan import _linear_scan, _linear_scan_backward
+
+
+def test_gradcheck(double_case: OpCase) -> None:
+    """Finite differences, but where the derivative is a surrogate: c and beta of bmru_scan, or a gate let through."""
+    if double_case.op == "bmru_scan":
+        arguments = double_case.inputs(2, 5, 3) | {"carry_grad": 0.0}
+        for name in ("c", "beta"):
+            arguments[name].requires_grad_(False)
+    else:
+        arguments = double_case.inputs(2, 5, 3)
+    names = [name for name, x in arguments.items() if isinstance(x, Tensor)]
+
+    def function(*tensors: Tensor) -> Tensor:
+        return double_case.fused(**(arguments | dict(zip(names, tensors, strict=True))))
+
+    assert torch.autograd.gradcheck(function, [arguments[name] for name in names])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64, torch.bfloat16], ids=str)
+def test_linear_scan_is_a_lawful_op(dtype: torch.dtype) -> None:
+    a, b, dh = (torch.randn(2, 3, 4, dtype=dtype) for _ in range(3))
+    h0 = torch.randn(2, 4, dtype=torch.float32 if dtype == torch.bfloat16 else dtype)
+    torch.library.opcheck(_linear_scan_backward, (a, b, h0, dh))
+    torch.library.opcheck(_linear_scan, tuple(x.requires_grad_() for x in (a, b, h0)))
+    torch.library.opcheck(_linear_scan, (h0.detach()[0], b, h0))
+
+
+def test_bmru_scan_is_a_lawful_op() -> None:
+    c, beta, h, dh = (torch.randn(2, 3, 4) for _ in range(4))
+    alpha, h0 = torch.randn(4), torch.randn(2, 4)
+    torch.library.opcheck(_bmru_scan_backward, (c, beta, alpha, h, h0, dh, 0.5))
+    torch.library.opcheck(_bmru_scan, (*(x.requires_grad_() for x in (c, beta, alpha, h0)), 0.5))
+
+
+def test_compiles_into_one_graph(double_case: OpCase) -> None:
+    """No graph break, for a length that varies, and the numbers stay."""
+    compiled = torch.compile(double_case.fused, fullgraph=True, dynamic=True, backend="aot_eager")
+    for length in (7, 12):
+        arguments = double_case.inputs(2, length, 5)
+        found = outputs_and_gradients(compiled, arguments)
+        assert_close(found, outputs_and_gradients(double_case.fused, arguments), double_case.dtype)
+
+
+def test_second_derivative_is_refused() -> None:
+    """Not silently zero."""
+    c, beta, alpha = torch.randn(1, 4, 2), torch.rand(1, 4, 2), torch.ones(2)
+    c.requires_grad_()
+    (dc,) = torch.autograd.grad(bmru_scan(c, beta, alpha).sum(), c, create_graph=True)
+    with pytest.raises(RuntimeError):
+        dc.sum().backward()

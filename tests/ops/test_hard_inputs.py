@@ -1,0 +1,94 @@
+"""Long sequences, values at the edge, and whatever a caller may hand in by mistake."""
+
+import pytest
+import torch
+
+from lra_mru.ops.bmru_scan import bmru_scan
+from lra_mru.ops.linear_scan import linear_scan
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 1e-2)], ids=str)
+@pytest.mark.parametrize("constant", [False, True])
+def test_hardly_any_decay_over_100_000_steps(dtype: torch.dtype, tolerance: float, constant: bool) -> None:
+    """|a| = 1 - 1e-6, against float64 fed with the same numbers; bfloat16 cannot hold such an a per step."""
+    torch.manual_seed(0)
+    length, a = 100_000, torch.tensor(1 - 1e-6)
+    decay = a.repeat(3) if constant else a.to(dtype).repeat(1, length, 3)
+    b = torch.randn(1, length, 3).to(dtype)
+    h = linear_scan(decay, b)
+    expected = linear_scan(decay.double(), b.double())
+    error = (h.double() - expected).norm() / expected.norm()
+    assert error < tolerance
+
+
+def test_bmru_holds_for_a_million_steps() -> None:
+    length, alpha = 1_000_000, torch.tensor([1 / 3, 0.7])
+    c, beta = torch.full((1, length, 2), 0.999), torch.ones(1, length, 2)
+    c[0, 0] = torch.tensor([1.5, -1.5])
+    h = bmru_scan(c, beta, alpha)
+    assert torch.equal(h[0], (alpha * torch.tensor([1.0, -1.0])).expand(length, 2))
+
+
+@pytest.mark.parametrize("where", ["c", "beta"])
+def test_nan_spreads_until_the_next_gate_opens(where: str) -> None:
+    c, beta = torch.zeros(1, 6, 1), torch.ones(1, 6, 1)
+    c[0, 0], c[0, 4] = 2.0, -2.0
+    {"c": c, "beta": beta}[where][0, 2] = float("nan")
+    h = bmru_scan(c, beta, torch.ones(1)).flatten()
+    assert h[:2].tolist() == [1, 1]
+    assert h[2:4].isnan().all()
+    assert h[4:].tolist() == [-1, -1]
+
+
+def test_nan_reaches_the_gradients() -> None:
+    c, beta, alpha = torch.randn(1, 9, 2), torch.rand(1, 9, 2), torch.ones(2)
+    beta[0, 5, 0] = float("nan")
+    gradients = torch.autograd.grad(bmru_scan(c.requires_grad_(), beta, alpha.requires_grad_()).sum(), (c, alpha))
+    assert gradients[0][0, 5, 0].isnan()
+    assert gradients[1].isnan().tolist() == [True, False]
+    a, b = torch.rand(1, 9, 2), torch.randn(1, 9, 2)
+    b[0, 3, 1] = float("nan")
+    assert linear_scan(a, b)[0].isnan().sum(0).tolist() == [0, 6]
+
+
+def test_bfloat16_rounds_as_torch_does() -> None:
+    values = torch.cat(
+        [torch.randn(4096), torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 3.39e38])]
+    )
+    ones, start = torch.ones(1, 1, len(values), dtype=torch.bfloat16), values[None]
+    h = linear_scan(ones, torch.zeros_like(ones), start)
+    assert torch.equal(h[0, 0].nan_to_num(7.0), values.bfloat16().nan_to_num(7.0))
+
+
+SEQUENCE, LONGER, ROW = torch.zeros(1, 4, 3), torch.zeros(1, 5, 3), torch.zeros(3)
+LINEAR, BMRU = {"a": ROW, "b": SEQUENCE}, {"c": SEQUENCE, "beta": SEQUENCE, "alpha": ROW}
+BAD = [
+    (linear_scan, LINEAR | {"a": LONGER}, ValueError, r"a has shape \(1, 5, 3\), expected \(1, 4, 3\)"),
+    (linear_scan, LINEAR | {"a": ROW[:2]}, ValueError, r"a has shape \(2,\), expected \(3,\)"),
+    (linear_scan, LINEAR | {"b": SEQUENCE[:, :0]}, ValueError, "b has length 0"),
+    (linear_scan, LINEAR | {"b": SEQUENCE[0]}, ValueError, "b has shape .* expected 3 dimensions"),
+    (linear_scan, LINEAR | {"b": SEQUENCE.long()}, TypeError, "b has dtype torch.int64"),
+    (linear_scan, LINEAR | {"a": ROW.double()}, TypeError, "a has dtype torch.float64, expected torch.float32"),
+    (linear_scan, LINEAR | {"a": SEQUENCE.cfloat()}, TypeError, "a has dtype torch.complex64, expected torch.float32"),
+    (linear_scan, LINEAR | {"a": ROW.to("meta")}, ValueError, "a is on meta, expected cpu"),
+    (linear_scan, LINEAR | {"h0": ROW}, ValueError, "h0 has shape"),
+    (bmru_scan, BMRU | {"beta": LONGER}, ValueError, "beta has shape"),
+    (
+        bmru_scan,
+        BMRU | {"beta": SEQUENCE.bfloat16()},
+        TypeError,
+        "beta has dtype torch.bfloat16, expected torch.float32",
+    ),
+    (bmru_scan, BMRU | {"alpha": ROW[:2]}, ValueError, r"alpha has shape \(2,\), expected \(3,\)"),
+    (bmru_scan, BMRU | {"c": SEQUENCE[:, :0]}, ValueError, "c has length 0"),
+    (bmru_scan, BMRU | {"c": SEQUENCE.cfloat()}, TypeError, "c has dtype torch.complex64, expected one of bfloat16"),
+    (bmru_scan, BMRU | {"h0": ROW}, ValueError, "h0 has shape"),
+    (bmru_scan, BMRU | {"carry_grad": 1.5}, ValueError, r"carry_grad=1.5 must lie in \[0, 1\]"),
+]
+
+
+@pytest.mark.parametrize(("op", "arguments", "error", "message"), BAD, ids=lambda value: getattr(value, "__name__", ""))
+def test_bad_input_gets_one_line(op, arguments, error, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(error, match=message) as caught:
+        op(**arguments)
+    assert "\n" not in str(caught.value)
