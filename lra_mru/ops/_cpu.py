@@ -4,6 +4,7 @@ Numba caches a kernel by its own file alone: after a change in this file, touch 
 """
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -121,21 +122,31 @@ def _pool(num_workers: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child inherits the pool but none of its threads
 
 
+def share(work: Callable[..., None], units: int, elements: int, *args: object) -> None:
+    """Call work(first, last, *args) for ranges that together cover `units`, each range in a thread of its own.
+
+    As many threads as torch would use, but no more than the number of elements is worth.
+    """
+    threads = max(1, min(torch.get_num_threads(), units, elements // MIN_ELEMENTS_PER_THREAD))
+    bounds = [units * i // threads for i in range(threads + 1)]
+    ranges = list(itertools.pairwise(bounds))
+    futures = [_pool(threads - 1).submit(work, *others, *args) for others in ranges[1:]]
+    work(*ranges[0], *args)
+    for future in futures:
+        future.result()
+
+
 def run(work: Callable[..., None], batch: int, length: int, channels: int, *args: object) -> None:
     """Call work(first, last, block, *args) for ranges of units that together cover batch x channels.
 
     Unit u is row u // num_blocks of the batch and channels [n0, n0 + block), n0 = u % num_blocks * block. The split
     never cuts time and never changes an order of summation, so results do not depend on the number of threads.
     """
-    threads = max(1, min(torch.get_num_threads(), batch * length * channels // MIN_ELEMENTS_PER_THREAD))
-    block = channels
+    threads, block = torch.get_num_threads(), max(channels, 1)
     if batch % threads and batch < 8 * threads:  # too few rows to share them out evenly: split the channels as well
         block = -(-channels // (threads * LANES)) * LANES
-    units = batch * -(-channels // max(block, 1))
-    bounds = [units * i // threads for i in range(threads + 1)]
-    if threads == 1:
-        return work(0, units, block, *args)
-    futures = [_pool(threads - 1).submit(work, bounds[i], bounds[i + 1], block, *args) for i in range(1, threads)]
-    work(0, bounds[1], block, *args)
-    for future in futures:
-        future.result()
+
+    def in_blocks(first: int, last: int) -> None:
+        work(first, last, block, *args)
+
+    share(in_blocks, batch * -(-channels // block), batch * length * channels)
