@@ -57,26 +57,27 @@ def _forward(
     _, L, channels = u.shape
     N = B.shape[2]
     num_blocks = -(-channels // WIDTH)
-    h_all, decay_all = np.empty((N, WIDTH), h0.dtype), np.empty((N, WIDTH), h0.dtype)
+    h, decay = np.empty((2, N, WIDTH), h0.dtype), np.empty((N, WIDTH), h0.dtype)  # in place would not vectorise
     dt_all, dtu_all, y_all = np.empty(WIDTH, h0.dtype), np.empty(WIDTH, h0.dtype), np.empty(WIDTH, h0.dtype)
     for unit in range(first, last):
         i, d0 = unit // num_blocks, unit % num_blocks * WIDTH
         d1 = min(d0 + WIDTH, channels)
         width = d1 - d0
-        h, decay, dt, dtu, y_row = h_all, decay_all, dt_all[:width], dtu_all[:width], y_all[:width]
-        h[:, :width] = h0[i, :, d0:d1]
+        dt, dtu, y_row = dt_all[:width], dtu_all[:width], y_all[:width]
+        h[0, :, :width] = h0[i, :, d0:d1]
         A_block = A[:, d0:d1].copy()
         for t in range(L):
+            before, after = h[t % 2], h[(t + 1) % 2]
             if t % CHUNK == 0:
-                starts[i, t // CHUNK, :, d0:d1] = h[:, :width]
+                starts[i, t // CHUNK, :, d0:d1] = before[:, :width]
             u_t, y_t, z_t = u[i, t, d0:d1], y[i, t, d0:d1], z[i, t, d0:d1]
             _time_steps(softened, delta[i, t, d0:d1], bias[d0:d1], u_t, dt, dtu)
-            _advance(dt, dtu, A_block, B[i, t], h, decay, h)
-            _read_out(C[i, t], h, skip[d0:d1], u_t, y_row)
+            _advance(dt, dtu, A_block, B[i, t], before, decay, after)
+            _read_out(C[i, t], after, skip[d0:d1], u_t, y_row)
             for d in range(width):
                 gate = widen(z_t[d])
                 y_t[d] = narrow(y_row[d] * gate * sigmoid(gate) if gated else y_row[d], y)
-        h_last[i, :, d0:d1] = h[:, :width]
+        h_last[i, :, d0:d1] = h[L % 2, :, :width]
 
 
 @helper
