@@ -6,13 +6,19 @@ import hydra
 from omegaconf import DictConfig
 
 from lra_mru.engine import cli
-from lra_mru.report import write_leaderboard
+from lra_mru.engine.errors import RunError
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> None:
     if record := cli.train(cfg):
-        print(f"record: {record}\nleaderboard: {write_leaderboard(Path(cfg.results_dir))}")
+        from lra_mru.report import write_leaderboard
+
+        print(f"record: {record}")
+        try:
+            print(f"leaderboard: {write_leaderboard(Path(cfg.results_dir))}")
+        except (ValueError, OSError) as error:
+            cli.fail(RunError(f"the record is safe, the leaderboard is not written: {error}"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -15,35 +15,38 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lra_mru.engine.errors import ConfigError, RunError
-from lra_mru.engine.run import run
 
 CONF = Path(__file__).parents[2] / "conf"
 
 
 def train(cfg: DictConfig) -> Path | None:
     """One Hydra job; returns the record's path in the first process of a run that keeps one."""
+    from lra_mru.engine.run import run  # takes seconds to import: a typing mistake is answered before
+
     hydra = HydraConfig.get()
     choices = hydra.runtime.choices
     try:
         return run(cfg, model_name=choices["model"], task_name=choices["task"])
     except (ConfigError, RunError) as error:
-        if hydra.mode == RunMode.MULTIRUN:  # the other jobs go on; Hydra raises this error after them
+        if hydra.mode == RunMode.MULTIRUN:  # the other jobs go on; Hydra raises this error after the last
             print(f"error: {' '.join(hydra.overrides.task)}: {error}", file=sys.stderr, flush=True)
-        raise
+            raise
+        fail(error)
+
+
+def fail(error: Exception) -> NoReturn:
+    """Ends the process with one line: status 2 for what was asked wrongly, 1 for what went wrong later."""
+    print(f"error: {explain(error)}", file=sys.stderr)
+    sys.exit(1 if isinstance(error, RunError) else 2)
 
 
 def launch(main: Callable[[], None]) -> None:
-    """Runs a function made by hydra.main. Exits with 0 only if every run is complete, 2 for what was asked wrongly,
-    1 for what went wrong later; an error of our own keeps its traceback."""
+    """Runs a function made by hydra.main. Exits with 0 only if every run is complete; a defect keeps its traceback."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them in its own way
     try:
         main()
-    except (ConfigError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    except (ConfigError, RunError, HydraException, OmegaConfBaseException) as error:
+        fail(error)
     except KeyboardInterrupt:
         print("error: interrupted before training began; nothing was left behind", file=sys.stderr)
         sys.exit(1)

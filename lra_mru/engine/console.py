@@ -25,15 +25,16 @@ def say(line: str) -> None:
 
 def quiet_libraries() -> None:
     """Silences the notices of our libraries that no user of this suite can act on."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning.utilities.rank_zero"):
+    for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in (
         ".*does not have many workers.*",  # num_workers is the task's own setting
         ".*dataloader is not resumable.*",  # ours starts at the step that is asked for
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*smaller than the logging interval.*",
+        ".*sync_dist=True.*",  # torchmetrics has synchronised them already
         ".*GPU available but not used.*",
-        ".*isinstance.treespec, LeafSpec. is deprecated.*",  # inside Lightning 2.6
+        ".*LeafSpec.* is deprecated.*",  # inside Lightning 2.6
         ".*``compute`` method of metric .* was called before.*",  # a group without examples
     ):
         warnings.filterwarnings("ignore", message)

@@ -131,7 +131,7 @@ class SequenceTask(pl.LightningDataModule, ABC):
 
     def _eval_loader(self, rows: SequenceSet) -> DataLoader[Batch]:
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-        batches = eval_batches(lengths=rows.lengths(), max_tokens=self.eval_batch_tokens)
+        batches = eval_batches(lengths=rows.lengths(), max_tokens=self.eval_batch_tokens, min_batches=world_size)
         return self._loader(rows, batches[rank::world_size])
 
     def _loader(self, rows: SequenceSet, batches: StepBatchSampler | list[list[int]]) -> DataLoader[Batch]:

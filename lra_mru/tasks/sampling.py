@@ -67,12 +67,19 @@ class BucketedEpochs:
         return batches[rng.permutation(self.batches_per_epoch)]
 
 
-def eval_batches(*, lengths: NDArray[np.int64], max_tokens: int) -> list[list[int]]:
-    """Every row exactly once, longest first, in batches of at most max_tokens padded tokens (but at least one row)."""
+def eval_batches(*, lengths: NDArray[np.int64], max_tokens: int, min_batches: int) -> list[list[int]]:
+    """Every row exactly once, longest first, in batches of at most max_tokens padded tokens (but at least one row).
+
+    There are at least min_batches of them: one for each rank. Raises ValueError if there are fewer rows than that.
+    """
+    if len(lengths) < min_batches:
+        raise ValueError(
+            f"{len(lengths)} evaluation rows cannot be shared out over {min_batches} ranks: use fewer ranks"
+        )
     order = np.argsort(-lengths, kind="stable")
     batches, start = [], 0
     while start < len(order):
-        num_rows = max(1, max_tokens // int(lengths[order[start]]))
+        num_rows = max(1, min(max_tokens // int(lengths[order[start]]), len(order) // min_batches))
         batches.append(order[start : start + num_rows].tolist())
         start += num_rows
     return batches

@@ -77,7 +77,7 @@ def test_too_few_rows_for_a_batch() -> None:
 @pytest.mark.parametrize("max_tokens", [1, 499, 1000, 4096, 10**6])
 @pytest.mark.parametrize("world_size", [1, 3])
 def test_evaluation_covers_every_row_once_within_its_budget(max_tokens: int, world_size: int) -> None:
-    batches = eval_batches(lengths=LENGTHS, max_tokens=max_tokens)
+    batches = eval_batches(lengths=LENGTHS, max_tokens=max_tokens, min_batches=1)
     shared_out = [row for rank in range(world_size) for batch in batches[rank::world_size] for row in batch]
     assert sorted(shared_out) == list(range(1003))
     for batch in batches:
@@ -85,3 +85,13 @@ def test_evaluation_covers_every_row_once_within_its_budget(max_tokens: int, wor
     assert LENGTHS[batches[0][0]] == LENGTHS.max()
     fewest = sum(LENGTHS) / max_tokens
     assert len(batches) <= max(1003, 2 * fewest) if max_tokens < 499 else len(batches) <= 2 * fewest + 1
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_every_rank_has_an_evaluation_batch_or_the_set_is_refused(ranks):
+    lengths = np.full(5, 9)
+    batches = eval_batches(lengths=lengths, max_tokens=10**6, min_batches=ranks)
+    assert len(batches) >= ranks
+    assert sorted(sum(batches, [])) == list(range(5))
+    with pytest.raises(ValueError, match="1 evaluation rows cannot be shared out"):
+        eval_batches(lengths=lengths[:1], max_tokens=10**6, min_batches=ranks)

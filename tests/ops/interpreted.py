@@ -1,0 +1,79 @@
+"""Runs the Triton kernels of one op on the CPU, in Triton's interpreter, against reference.py. Not a test file itself:
+
+    TRITON_INTERPRET=1 python interpreted.py OP        prints one JSON line per comparison
+
+The kernels stand in for cpu.py, so that the public function, its checks and its autograd run on them unchanged.
+"""
+
+import importlib
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+import triton
+import triton.runtime.interpreter
+from ops.op_cases import OpCase, assert_close, in_double, op_cases, outputs_and_gradients
+from triton.runtime.interpreter import ScanOps
+
+from lra_mru.ops import _tiling
+
+BLOCK = _tiling.BLOCK_T
+LENGTHS = (1, 2, 3, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5)
+
+
+def scan_in_log_steps(self, inputs):  # type: ignore[no-untyped-def]
+    """tl.associative_scan on whole tiles; the interpreter's own calls Python for every element, 100 x slower.
+
+    It brackets like a GPU, not from left to right, so that a combine that is not associative is caught.
+    """
+    axis, current = self.axis, [x.handle.data for x in inputs]
+    length, distance = current[0].shape[axis], 1
+    assert not self.reverse
+    while distance < length:  # np.roll keeps the shape; what it wraps around is dropped below
+        left = [self.to_tensor(np.roll(d, distance, axis), x.dtype) for d, x in zip(current, inputs, strict=True)]
+        right = [self.to_tensor(d, x.dtype) for d, x in zip(current, inputs, strict=True)]
+        combined = self.combine_fn.fn(*left, *right)
+        combined = combined if isinstance(combined, tuple) else (combined,)
+        keep = (np.arange(length) >= distance).reshape([-1 if i == axis else 1 for i in range(current[0].ndim)])
+        current = [np.where(keep, y.handle.data, d) for y, d in zip(combined, current, strict=True)]
+        distance *= 2
+    return [self.to_tensor(d, x.dtype) for d, x in zip(current, inputs, strict=True)]
+
+
+def compare(op_case: OpCase, shape: tuple[int, int, int], form: str) -> dict[str, str]:
+    """One comparison; error is empty where all outputs and gradients agree."""
+    arguments = op_case.inputs(*shape)
+    error = ""
+    try:
+        found = outputs_and_gradients(op_case.fused, arguments)
+        assert_close(found, outputs_and_gradients(op_case.reference, in_double(arguments)), op_case.dtype)
+    except AssertionError as problem:
+        error = str(problem) or "assertion without a message"
+    return {"case": str(op_case), "shape": str(shape), "form": form, "error": error}
+
+
+def main(op: str) -> None:
+    assert os.environ.get("TRITON_INTERPRET") == "1"
+    assert triton.__version__.startswith("3."), "scan_in_log_steps stands in for a private method of Triton 3"
+    stock = ScanOps.generic_scan
+    sys.modules[f"lra_mru.ops.{op}.cpu"] = importlib.import_module(f"lra_mru.ops.{op}.gpu")
+    torch.use_deterministic_algorithms(True)  # torch.empty gives NaN
+    cases = [case for case in op_cases({torch.float32, torch.bfloat16, torch.complex64}) if case.op == op]
+    print(json.dumps(compare(cases[0], (1, 3, 2), "stock scan")), flush=True)
+    ScanOps.generic_scan = scan_in_log_steps
+    assert stock is not scan_in_log_steps
+    for case in cases:
+        for length in LENGTHS:
+            print(json.dumps(compare(case, (2, length, 37), "one pass")), flush=True)
+        print(json.dumps(compare(case, (1, 5, 130), "one pass")), flush=True)
+        usual = _tiling.LONG, _tiling.SHORTEST_CHUNK
+        _tiling.LONG, _tiling.SHORTEST_CHUNK = 2, BLOCK  # now three passes from 2 steps on
+        for length in (BLOCK + 1, 3 * BLOCK + 5):
+            print(json.dumps(compare(case, (2, length, 5), "three passes")), flush=True)
+        _tiling.LONG, _tiling.SHORTEST_CHUNK = usual
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
