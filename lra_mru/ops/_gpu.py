@@ -1,0 +1,40 @@
+"""What the Triton kernels share: composition of steps, accumulation dtype, and the launch."""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+ACCUMULATE = {torch.bfloat16: tl.float32, torch.float32: tl.float32, torch.float64: tl.float64}
+OPTIONS = {"num_warps": 1, "enable_fp_fusion": True}  # one warp: no barriers; a * h + b as one instruction
+
+
+@triton.jit
+def compose(a_left, b_left, a_right, b_right):  # type: ignore[no-untyped-def]
+    """h -> a h + b, first left and then right."""
+    return a_left * a_right, a_right * b_left + b_right
+
+
+@triton.jit
+def compose_complex(ar_l, ai_l, br_l, bi_l, ar_r, ai_r, br_r, bi_r):  # type: ignore[no-untyped-def]
+    """The same in complex numbers, as real and imaginary parts."""
+    return (
+        ar_l * ar_r - ai_l * ai_r,
+        ar_l * ai_r + ai_l * ar_r,
+        ar_r * br_l - ai_r * bi_l + br_r,
+        ar_r * bi_l + ai_r * br_l + bi_r,
+    )
+
+
+@triton.jit
+def row(x, steps, wanted):  # type: ignore[no-untyped-def]
+    """The row of a tile x (BLOCK_T, BLOCK_N) whose step is wanted; zeros if it has none."""
+    return tl.sum(tl.where((steps == wanted)[:, None], x, 0.0), 0)
+
+
+def launch(kernel: Any, grid: tuple[int, ...], device_of: Tensor, *args: object, **constants: object) -> None:
+    """Start kernel on the device that holds device_of."""
+    with torch.cuda.device_of(device_of):
+        kernel[grid](*args, **constants, **OPTIONS)

@@ -1,0 +1,134 @@
+"""The kernels of gpu.py in complex numbers. A tile is read as reals (BLOCK_T, 2 BLOCK_N), neighbours re and im, and
+split in registers. Gradients follow torch: the conjugate of a takes them back in time, and da = g conj(h_prev).
+"""
+
+import triton
+import triton.language as tl
+
+from lra_mru.ops._gpu import compose_complex, row
+
+
+@triton.jit
+def load_pairs(ptr, rows, columns, mask, other_re, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, ACC: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Real and imaginary tiles (BLOCK_T, BLOCK_N); masked elements are other_re + 0i."""
+    other = tl.where(columns % 2 == 0, other_re, 0.0)[None, :]
+    pairs = tl.load(ptr + rows[:, None] + columns[None, :], mask=mask, other=0.0)
+    return tl.split(tl.reshape(tl.where(mask, pairs, other).to(ACC), (BLOCK_T, BLOCK_N, 2)))
+
+
+@triton.jit
+def store_pairs(ptr, rows, columns, mask, re, im, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr):  # type: ignore[no-untyped-def]
+    pairs = tl.reshape(tl.join(re, im), (BLOCK_T, 2 * BLOCK_N))
+    tl.store(ptr + rows[:, None] + columns[None, :], pairs, mask=mask)
+
+
+@triton.jit
+def load_step(
+    a_ptr, b_ptr, batch, s, columns, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
+    ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Decay and drive of the steps s, as four tiles; reversed as in gpu.py, and the decay conjugated."""
+    t_b = L - 1 - s if REVERSED else s
+    t_a = L - s if REVERSED else s
+    inside_b = (s < L)[:, None] & (columns < 2 * N)[None, :]
+    inside_a = ((t_a >= 0) & (t_a < L))[:, None] & (columns < 2 * N)[None, :]
+    br, bi = load_pairs(b_ptr, (batch * L + t_b) * 2 * N, columns, inside_b, 0.0, BLOCK_T, BLOCK_N, ACC)
+    rows_a = tl.zeros_like(t_a) if CONSTANT else (batch * L + t_a) * 2 * N
+    ar, ai = load_pairs(a_ptr, rows_a, columns, inside_a, 1.0, BLOCK_T, BLOCK_N, ACC)
+    return ar, -ai if REVERSED else ai, br, bi
+
+
+@triton.jit
+def enter(ar, ai, br, bi, hr, hi, steps):  # type: ignore[no-untyped-def]
+    """The drive of a tile with the state h taken into its first step."""
+    first = (steps == 0)[:, None]
+    hr, hi = hr[None, :], hi[None, :]
+    return tl.where(first, ar * hr - ai * hi + br, br), tl.where(first, ar * hi + ai * hr + bi, bi)
+
+
+@triton.jit
+def linear_scan_complex_fwd_kernel(
+    a_ptr, b_ptr, h0_ptr, h_ptr, L, chunk, N: tl.constexpr, CONSTANT: tl.constexpr, ACC: tl.constexpr,
+    BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
+    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
+    columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)
+    at_start = h0_ptr + ((batch * tl.num_programs(2) + part) * N + n) * 2
+    hr, hi = tl.load(at_start, mask=n < N, other=0.0).to(ACC), tl.load(at_start + 1, mask=n < N, other=0.0).to(ACC)
+    stop = tl.minimum(L, (part + 1) * chunk)
+    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
+        s = start + steps.to(tl.int64)
+        ar, ai, br, bi = load_step(a_ptr, b_ptr, batch, s, columns, L, N, False, CONSTANT, ACC, BLOCK_T, BLOCK_N)
+        br, bi = enter(ar, ai, br, bi, hr, hi, steps)
+        _, _, re, im = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
+        inside = (s < L)[:, None] & (columns < 2 * N)[None, :]
+        store_pairs(h_ptr, (batch * L + s) * 2 * N, columns, inside, re, im, BLOCK_T, BLOCK_N)
+        hr, hi = row(re, steps, BLOCK_T - 1), row(im, steps, BLOCK_T - 1)
+
+
+@triton.jit
+def linear_scan_complex_bwd_kernel(
+    a_ptr, h_ptr, h0_ptr, dh_ptr, carry_ptr, da_ptr, db_ptr, dh0_ptr, L, chunk, N: tl.constexpr,
+    CONSTANT: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
+    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
+    columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)
+    per_part, per_row = ((batch * tl.num_programs(2) + part) * N + n) * 2, (batch * N + n) * 2
+    gr = tl.load(carry_ptr + per_part, mask=n < N, other=0.0).to(ACC)
+    gi = tl.load(carry_ptr + per_part + 1, mask=n < N, other=0.0).to(ACC)
+    h0r = tl.load(h0_ptr + per_row, mask=n < N, other=0.0).to(ACC)[None, :]
+    h0i = tl.load(h0_ptr + per_row + 1, mask=n < N, other=0.0).to(ACC)[None, :]
+    da_re, da_im = tl.zeros((BLOCK_N,), ACC), tl.zeros((BLOCK_N,), ACC)
+    stop = tl.where(part + 1 == tl.num_programs(2), L + 1, (part + 1) * chunk)
+    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
+        s = start + steps.to(tl.int64)
+        t = L - 1 - s
+        at, first = (batch * L + t) * 2 * N, (t == 0)[:, None]
+        inside = (s < L)[:, None] & (columns < 2 * N)[None, :]
+        past = inside & (t > 0)[:, None]
+        hr, hi = load_pairs(h_ptr, at - 2 * N, columns, past, 0.0, BLOCK_T, BLOCK_N, ACC)
+        hr, hi = tl.where(first, h0r, hr), tl.where(first, h0i, hi)
+        ar, ai, br, bi = load_step(a_ptr, dh_ptr, batch, s, columns, L, N, True, CONSTANT, ACC, BLOCK_T, BLOCK_N)
+        br, bi = enter(ar, ai, br, bi, gr, gi, steps)
+        _, _, re, im = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
+        store_pairs(db_ptr, at, columns, inside, re, im, BLOCK_T, BLOCK_N)
+        if CONSTANT:
+            here = (s < L)[:, None]
+            da_re += tl.sum(tl.where(here, re * hr + im * hi, 0.0), 0)
+            da_im += tl.sum(tl.where(here, im * hr - re * hi, 0.0), 0)
+        else:
+            store_pairs(da_ptr, at, columns, inside, re * hr + im * hi, im * hr - re * hi, BLOCK_T, BLOCK_N)
+        gr, gi = row(re, steps, BLOCK_T - 1), row(im, steps, BLOCK_T - 1)
+    if CONSTANT:
+        tl.store(da_ptr + per_part, da_re, mask=n < N)
+        tl.store(da_ptr + per_part + 1, da_im, mask=n < N)
+    if part + 1 == tl.num_programs(2):
+        tl.store(dh0_ptr + per_row, gr, mask=n < N)
+        tl.store(dh0_ptr + per_row + 1, gi, mask=n < N)
+
+
+@triton.jit
+def linear_scan_complex_ends_kernel(
+    a_ptr, b_ptr, decay_ptr, end_ptr, L, chunk, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
+    ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
+    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
+    columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)
+    pr, pi = tl.full((BLOCK_N,), 1.0, ACC), tl.zeros((BLOCK_N,), ACC)
+    er, ei = tl.zeros((BLOCK_N,), ACC), tl.zeros((BLOCK_N,), ACC)
+    stop = tl.minimum(L, (part + 1) * chunk)
+    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
+        s = start + steps.to(tl.int64)
+        ar, ai, br, bi = load_step(a_ptr, b_ptr, batch, s, columns, L, N, REVERSED, CONSTANT, ACC, BLOCK_T, BLOCK_N)
+        ar, ai, br, bi = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
+        last = BLOCK_T - 1
+        ar, ai, br, bi = row(ar, steps, last), row(ai, steps, last), row(br, steps, last), row(bi, steps, last)
+        pr, pi, er, ei = compose_complex(pr, pi, er, ei, ar, ai, br, bi)
+    at = ((batch * tl.num_programs(2) + part) * N + n) * 2
+    tl.store(decay_ptr + at, pr, mask=n < N)
+    tl.store(decay_ptr + at + 1, pi, mask=n < N)
+    tl.store(end_ptr + at, er, mask=n < N)
+    tl.store(end_ptr + at + 1, ei, mask=n < N)
