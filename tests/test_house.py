@@ -1,0 +1,59 @@
+"""The rules of the house that a glance at the tree can check."""
+
+import ast
+import re
+
+import pytest
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+from support import MODELS, ROOT, TASKS
+
+PYTHON = [p for folder in ("lra_mru", "data_prep", "tests") for p in (ROOT / folder).rglob("*.py")]
+
+
+def test_every_file_with_tests_has_a_name_that_is_collected():
+    helpers = [p for p in (ROOT / "tests").rglob("*.py") if not p.name.startswith("test_")]
+    assert {"conftest.py", "support.py"} <= {p.name for p in helpers}
+    assert not [p for p in helpers if re.search(r"^def test_|^class Test", p.read_text(), re.MULTILINE)]
+
+
+def test_every_test_function_is_collected():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+        assert len(names) == len(set(names)), f"{path}: two functions of one name, of which pytest sees the last"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_named_after_its_file(name):
+    cfg = OmegaConf.load(ROOT / "conf/task" / f"{name}.yaml")
+    assert get_class(cfg._target_).name == name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_mixer_stands_in_the_file_that_its_config_names(name):
+    text = (ROOT / "conf/model" / f"{name}.yaml").read_text()
+    for module in re.findall(r"_target_: (lra_mru\.mixers\.\w+)\.", text):
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+def test_constructors_of_models_and_tasks_take_keywords_without_defaults():
+    for path in [
+        *(ROOT / "lra_mru/mixers").glob("*.py"),
+        *(ROOT / "lra_mru/tasks").glob("*.py"),
+        ROOT / "lra_mru/model.py",
+    ]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                assert node.args.kwarg is None, path
+                assert not any(node.args.kw_defaults), f"{path}: a number without a home in yaml"
+
+
+def test_files_stay_readable():
+    long = {str(p.relative_to(ROOT)): n for p in PYTHON if (n := len(p.read_text().splitlines())) > 300}
+    assert not long
+
+
+def test_links_of_the_pages_lead_somewhere():
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
+            assert (ROOT / target).exists(), f"{page} points to {target}"
