@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from ops.op_cases import OpCase, assert_close, outputs_and_gradients
+from ops.op_cases import TOLERANCE, OpCase, assert_close, outputs_and_gradients
 from torch import Tensor
 
 from lra_mru.ops.bmru_scan import _bmru_scan, _bmru_scan_backward, bmru_scan
@@ -47,7 +47,7 @@ def test_compiles_into_one_graph(double_case: OpCase) -> None:
     for length in (7, 12):
         arguments = double_case.inputs(2, length, 5)
         found = outputs_and_gradients(compiled, arguments)
-        assert_close(found, outputs_and_gradients(double_case.fused, arguments), double_case.dtype)
+        assert_close(found, outputs_and_gradients(double_case.fused, arguments), TOLERANCE[double_case.dtype])
 
 
 def test_second_derivative_is_refused() -> None:

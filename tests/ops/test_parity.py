@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from ops.op_cases import OpCase, assert_close, in_double, outputs_and_gradients
+from ops.op_cases import TOLERANCE, OpCase, assert_close, in_double, outputs_and_gradients
 from torch import Tensor
 
 
@@ -22,7 +22,7 @@ def test_kernel_is_the_reference(op_case: OpCase, shape: tuple[int, int, int]) -
     arguments = op_case.inputs(*shape)
     found = outputs_and_gradients(op_case.fused, arguments)
     expected = outputs_and_gradients(op_case.reference, in_double(arguments))
-    assert_close(found, expected, op_case.dtype)
+    assert_close(found, expected, TOLERANCE[op_case.dtype])
     inputs = {f"d{name}": x for name, x in arguments.items() if isinstance(x, Tensor)}
     for name, x in inputs.items():
         assert (found[name].dtype, found[name].shape) == (x.dtype, x.shape)
@@ -37,7 +37,7 @@ def test_memory_layout_does_not_matter(double_case: OpCase) -> None:
     }
     assert any(isinstance(x, Tensor) and not x.is_contiguous() for x in strange.values())
     found = outputs_and_gradients(double_case.fused, strange)
-    assert_close(found, outputs_and_gradients(double_case.fused, arguments), double_case.dtype)
+    assert_close(found, outputs_and_gradients(double_case.fused, arguments), TOLERANCE[double_case.dtype])
 
     def gradient_of_sum(x: dict[str, object]) -> Tensor:
         outputs = double_case.fused(**x)

@@ -5,7 +5,7 @@ import itertools
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ops.op_cases import OpCase, assert_close, op_cases, outputs_and_gradients
+from ops.op_cases import TOLERANCE, OpCase, assert_close, op_cases, outputs_and_gradients
 from torch import Tensor
 
 DOUBLES = op_cases({torch.float64, torch.complex128})
@@ -36,4 +36,4 @@ def test_any_split_gives_the_same(op_case: OpCase, shape: tuple[int, int, int], 
     arguments = op_case.inputs(*shape, seed=seed)
     whole = outputs_and_gradients(op_case.fused, arguments)
     pieces = outputs_and_gradients(lambda **x: in_pieces(op_case, bounds, **x), arguments)
-    assert_close(pieces, whole, op_case.dtype)
+    assert_close(pieces, whole, TOLERANCE[op_case.dtype])
