@@ -29,6 +29,17 @@ def compose_complex(ar_l, ai_l, br_l, bi_l, ar_r, ai_r, br_r, bi_r):  # type: ig
 
 
 @triton.jit
+def tile_at(batch, start, steps, n, L, N: tl.constexpr, REVERSED: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Where a tile of a (B, L, N) tensor lies: its first row in 64 bits, and offsets in it, the same for all tiles.
+
+    REVERSED: step s is at t = L - 1 - s
+    """
+    base = (batch * L + (L - 1 - start if REVERSED else start)) * N
+    rows = -steps if REVERSED else steps
+    return base, rows[:, None] * N + n[None, :]
+
+
+@triton.jit
 def row(x, steps, wanted):  # type: ignore[no-untyped-def]
     """The row of a tile x (BLOCK_T, BLOCK_N) whose step is wanted; zeros if it has none."""
     return tl.sum(tl.where((steps == wanted)[:, None], x, 0.0), 0)

@@ -67,8 +67,8 @@ def main(op: str) -> None:
     assert stock is not scan_in_log_steps
     for case in cases:
         for length in LENGTHS:
-            print(json.dumps(compare(case, (2, length, 37), "one pass")), flush=True)
-        print(json.dumps(compare(case, (1, 5, 130), "one pass")), flush=True)
+            print(json.dumps(compare(case, (2, length, 5), "one pass")), flush=True)
+        print(json.dumps(compare(case, (1, 5, 131), "one pass")), flush=True)
         usual = _tiling.LONG, _tiling.SHORTEST_CHUNK
         _tiling.LONG, _tiling.SHORTEST_CHUNK = 2, BLOCK  # now three passes from 2 steps on
         for length in (BLOCK + 1, 3 * BLOCK + 5):

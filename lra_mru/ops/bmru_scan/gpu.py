@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lra_mru.ops._gpu import ACCUMULATE, compose, launch, row
+from lra_mru.ops._gpu import ACCUMULATE, compose, launch, row, tile_at
 from lra_mru.ops._tiling import BLOCK_T, pick_tiling
 from lra_mru.ops.linear_scan import gpu as linear_scan_gpu
 
@@ -52,15 +52,15 @@ def bmru_scan_fwd_kernel(
     h = tl.load(h0_ptr + (batch * tl.num_programs(2) + part) * N + n, mask=n < N, other=0.0).to(ACC)
     stop = tl.minimum(L, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        at, inside = (batch * L + s)[:, None] * N + n[None, :], (s < L)[:, None] & (n < N)[None, :]
-        _, _, u, sign = gate(c_ptr, beta_ptr, at, inside, ACC)
+        base, at = tile_at(batch, start, steps, n, L, N, False)
+        inside = (start + steps < L)[:, None] & (n < N)[None, :]
+        _, _, u, sign = gate(c_ptr + base, beta_ptr + base, at, inside, ACC)
         open = ((u > 0) | (u != u)).to(tl.int32)
         value = tl.where(u == u, sign * alpha[None, :], u)
         value = tl.where((steps == 0)[:, None] & (open == 0), h[None, :], value)
         open = tl.where((steps == 0)[:, None], 1, open)
         _, tile = tl.associative_scan((open, value), 0, latch)
-        tl.store(h_ptr + at, tile, mask=inside)
+        tl.store(h_ptr + base + at, tile, mask=inside)
         h = row(tile, steps, BLOCK_T - 1)
 
 
@@ -75,9 +75,9 @@ def bmru_scan_last_kernel(
     last_c, last_beta = tl.zeros((BLOCK_N,), ACC), tl.full((BLOCK_N,), 1.0, ACC)
     stop = tl.minimum(L, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        at, inside = (batch * L + s)[:, None] * N + n[None, :], (s < L)[:, None] & (n < N)[None, :]
-        c, beta, u, _ = gate(c_ptr, beta_ptr, at, inside, ACC)
+        base, at = tile_at(batch, start, steps, n, L, N, False)
+        inside = (start + steps < L)[:, None] & (n < N)[None, :]
+        c, beta, u, _ = gate(c_ptr + base, beta_ptr + base, at, inside, ACC)
         opened = tl.where((u > 0) | (u != u), steps[:, None], -1)
         latest = tl.max(opened, 0)
         here = (opened == latest[None, :]) & (opened >= 0)
@@ -111,20 +111,20 @@ def bmru_scan_bwd_kernel(
     dalpha = tl.zeros((BLOCK_N,), ACC)
     stop = tl.minimum(L, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        t = L - 1 - s
-        at, inside = (batch * L + t)[:, None] * N + n[None, :], (s < L)[:, None] & (n < N)[None, :]
-        c, _, u, sign = gate(c_ptr, beta_ptr, at, inside, ACC)
-        h_prev = tl.load(h_ptr + at - N, mask=inside & (t > 0)[:, None], other=0.0).to(ACC)
+        t = L - 1 - start - steps
+        base, at = tile_at(batch, start, steps, n, L, N, True)
+        inside, past = (t >= 0)[:, None] & (n < N)[None, :], (t > 0)[:, None] & (n < N)[None, :]
+        c, _, u, sign = gate(c_ptr + base, beta_ptr + base, at, inside, ACC)
+        h_prev = tl.load(h_ptr + (base - N) + at, mask=past, other=0.0).to(ACC)
         h_prev = tl.where((t == 0)[:, None], h0, h_prev)
-        dh = tl.load(dh_ptr + at, mask=inside, other=0.0).to(ACC)
+        dh = tl.load(dh_ptr + base + at, mask=inside, other=0.0).to(ACC)
         dh = tl.where((steps == 0)[:, None], dh + carry[None, :], dh)
         keep = keep_share(u, carry_grad, inside)
         _, _, g = tl.associative_scan((keep, tl.full((BLOCK_T, BLOCK_N), 1.0, ACC), dh), 0, compose_before_gate)
         du = g * (sign * alpha - h_prev) / (1.0 + PI2 * u * u)
         opened = tl.where(u > 0, g, tl.where(u == u, 0.0, u))
-        tl.store(dbeta_ptr + at, -du, mask=inside)
-        tl.store(dc_ptr + at, sign * du + 2.0 * opened * alpha / (1.0 + PI2 * c * c), mask=inside)
+        tl.store(dbeta_ptr + base + at, -du, mask=inside)
+        tl.store(dc_ptr + base + at, sign * du + 2.0 * opened * alpha / (1.0 + PI2 * c * c), mask=inside)
         dalpha += tl.sum(opened * sign, 0)
         carry = row(keep * g, steps, BLOCK_T - 1)
     tl.store(dalpha_ptr + per_part, dalpha, mask=n < N)
@@ -143,11 +143,11 @@ def bmru_scan_ends_kernel(
     decay, end = tl.full((BLOCK_N,), 1.0, ACC), tl.zeros((BLOCK_N,), ACC)
     stop = tl.minimum(L, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        at, inside = (batch * L + L - 1 - s)[:, None] * N + n[None, :], (s < L)[:, None] & (n < N)[None, :]
-        _, _, u, _ = gate(c_ptr, beta_ptr, at, inside, ACC)
+        base, at = tile_at(batch, start, steps, n, L, N, True)
+        inside = (start + steps < L)[:, None] & (n < N)[None, :]
+        _, _, u, _ = gate(c_ptr + base, beta_ptr + base, at, inside, ACC)
         keep = keep_share(u, carry_grad, inside)
-        dh = tl.load(dh_ptr + at, mask=inside, other=0.0).to(ACC)
+        dh = tl.load(dh_ptr + base + at, mask=inside, other=0.0).to(ACC)
         products, tile = tl.associative_scan((keep, keep * dh), 0, compose)
         decay, end = compose(decay, end, row(products, steps, BLOCK_T - 1), row(tile, steps, BLOCK_T - 1))
     at_part = (batch * tl.num_programs(2) + part) * N + n

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lra_mru.ops._gpu import ACCUMULATE, compose, launch, row
+from lra_mru.ops._gpu import ACCUMULATE, compose, launch, row, tile_at
 from lra_mru.ops._tiling import BLOCK_T, pick_tiling
 from lra_mru.ops.linear_scan.gpu_complex import (
     linear_scan_complex_bwd_kernel,
@@ -25,19 +25,21 @@ from lra_mru.ops.linear_scan.gpu_complex import (
 
 @triton.jit
 def load_step(
-    a_ptr, b_ptr, batch, s, n, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr, ACC: tl.constexpr
+    a_ptr, b_ptr, batch, start, steps, n, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
+    ACC: tl.constexpr,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Decay and drive of the steps s. Reversed: h[t] gets a[t+1] of what h[t+1] has, so a comes one row later."""
-    t_b = L - 1 - s if REVERSED else s
-    t_a = L - s if REVERSED else s
-    inside_b = ((s < L)[:, None]) & ((n < N)[None, :])
-    inside_a = ((t_a >= 0) & (t_a < L))[:, None] & ((n < N)[None, :])
-    b = tl.load(b_ptr + (batch * L + t_b)[:, None] * N + n[None, :], mask=inside_b, other=0.0).to(ACC)
+    """Decay and drive of the tile at start. Reversed: h[t] gets a[t+1] of what h[t+1] has, so a comes one row later."""
+    s = start + steps
+    base, at = tile_at(batch, start, steps, n, L, N, REVERSED)
+    inside_b = (s < L)[:, None] & (n < N)[None, :]
+    inside_a = ((s > 0) & (s <= L))[:, None] & (n < N)[None, :] if REVERSED else inside_b
+    b = tl.load(b_ptr + base + at, mask=inside_b, other=0.0).to(ACC)
     if CONSTANT:
         a = tl.load(a_ptr + n, mask=n < N, other=0.0).to(ACC)
         a = tl.where(inside_a, a[None, :], 1.0)
     else:
-        a = tl.load(a_ptr + (batch * L + t_a)[:, None] * N + n[None, :], mask=inside_a, other=1.0).to(ACC)
+        a_base = base + N if REVERSED else base
+        a = tl.load(a_ptr + a_base + at, mask=inside_a, other=1.0).to(ACC)
     return a, b
 
 
@@ -52,11 +54,11 @@ def linear_scan_fwd_kernel(
     h = tl.load(h0_ptr + (batch * tl.num_programs(2) + part) * N + n, mask=n < N, other=0.0).to(ACC)
     stop = tl.minimum(L, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        a, b = load_step(a_ptr, b_ptr, batch, s, n, L, N, False, CONSTANT, ACC)
+        a, b = load_step(a_ptr, b_ptr, batch, start, steps, n, L, N, False, CONSTANT, ACC)
         b = tl.where((steps == 0)[:, None], a * h[None, :] + b, b)
         _, tile = tl.associative_scan((a, b), 0, compose)
-        tl.store(h_ptr + (batch * L + s)[:, None] * N + n[None, :], tile, mask=(s < L)[:, None] & (n < N)[None, :])
+        base, at = tile_at(batch, start, steps, n, L, N, False)
+        tl.store(h_ptr + base + at, tile, mask=(start + steps < L)[:, None] & (n < N)[None, :])
         h = row(tile, steps, BLOCK_T - 1)
 
 
@@ -74,20 +76,19 @@ def linear_scan_bwd_kernel(
     da_sum = tl.zeros((BLOCK_N,), ACC)
     stop = tl.where(part + 1 == tl.num_programs(2), L + 1, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        t = L - 1 - s
-        at = (batch * L + t)[:, None] * N + n[None, :]
-        inside = (s < L)[:, None] & (n < N)[None, :]
-        h_prev = tl.load(h_ptr + at - N, mask=inside & (t > 0)[:, None], other=0.0).to(ACC)
+        t = L - 1 - start - steps
+        base, at = tile_at(batch, start, steps, n, L, N, True)
+        inside = (t >= 0)[:, None] & (n < N)[None, :]
+        h_prev = tl.load(h_ptr + (base - N) + at, mask=(t > 0)[:, None] & (n < N)[None, :], other=0.0).to(ACC)
         h_prev = tl.where((t == 0)[:, None], h0[None, :], h_prev)
-        a, b = load_step(a_ptr, dh_ptr, batch, s, n, L, N, True, CONSTANT, ACC)
+        a, b = load_step(a_ptr, dh_ptr, batch, start, steps, n, L, N, True, CONSTANT, ACC)
         b = tl.where((steps == 0)[:, None], a * carry[None, :] + b, b)
         _, g = tl.associative_scan((a, b), 0, compose)
-        tl.store(db_ptr + at, g, mask=inside)
+        tl.store(db_ptr + base + at, g, mask=inside)
         if CONSTANT:
             da_sum += tl.sum(tl.where(inside, g * h_prev, 0.0), 0)
         else:
-            tl.store(da_ptr + at, g * h_prev, mask=inside)
+            tl.store(da_ptr + base + at, g * h_prev, mask=inside)
         carry = row(g, steps, BLOCK_T - 1)
     if CONSTANT:
         tl.store(da_ptr + per_part, da_sum, mask=n < N)
@@ -106,8 +107,7 @@ def linear_scan_ends_kernel(
     decay, end = tl.full((BLOCK_N,), 1.0, ACC), tl.zeros((BLOCK_N,), ACC)
     stop = tl.minimum(L, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        a, b = load_step(a_ptr, b_ptr, batch, s, n, L, N, REVERSED, CONSTANT, ACC)
+        a, b = load_step(a_ptr, b_ptr, batch, start, steps, n, L, N, REVERSED, CONSTANT, ACC)
         products, tile = tl.associative_scan((a, b), 0, compose)
         decay, end = compose(decay, end, row(products, steps, BLOCK_T - 1), row(tile, steps, BLOCK_T - 1))
     at = (batch * tl.num_programs(2) + part) * N + n

@@ -5,36 +5,40 @@ split in registers. Gradients follow torch: the conjugate of a takes them back i
 import triton
 import triton.language as tl
 
-from lra_mru.ops._gpu import compose_complex, row
+from lra_mru.ops._gpu import compose_complex, row, tile_at
 
 
 @triton.jit
-def load_pairs(ptr, rows, columns, mask, other_re, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, ACC: tl.constexpr):  # type: ignore[no-untyped-def]
+def load_pairs(ptr, at, columns, mask, other_re, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, ACC: tl.constexpr):  # type: ignore[no-untyped-def]
     """Real and imaginary tiles (BLOCK_T, BLOCK_N); masked elements are other_re + 0i."""
     other = tl.where(columns % 2 == 0, other_re, 0.0)[None, :]
-    pairs = tl.load(ptr + rows[:, None] + columns[None, :], mask=mask, other=0.0)
+    pairs = tl.load(ptr + at, mask=mask, other=0.0)
     return tl.split(tl.reshape(tl.where(mask, pairs, other).to(ACC), (BLOCK_T, BLOCK_N, 2)))
 
 
 @triton.jit
-def store_pairs(ptr, rows, columns, mask, re, im, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr):  # type: ignore[no-untyped-def]
+def store_pairs(ptr, at, mask, re, im, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr):  # type: ignore[no-untyped-def]
     pairs = tl.reshape(tl.join(re, im), (BLOCK_T, 2 * BLOCK_N))
-    tl.store(ptr + rows[:, None] + columns[None, :], pairs, mask=mask)
+    tl.store(ptr + at, pairs, mask=mask)
 
 
 @triton.jit
 def load_step(
-    a_ptr, b_ptr, batch, s, columns, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
+    a_ptr, b_ptr, batch, start, steps, columns, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
     ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Decay and drive of the steps s, as four tiles; reversed as in gpu.py, and the decay conjugated."""
-    t_b = L - 1 - s if REVERSED else s
-    t_a = L - s if REVERSED else s
+    """Decay and drive of the tile at start, as four tiles; reversed as in gpu.py, and the decay conjugated."""
+    s = start + steps
+    base, at = tile_at(batch, start, steps, columns, L, 2 * N, REVERSED)
     inside_b = (s < L)[:, None] & (columns < 2 * N)[None, :]
-    inside_a = ((t_a >= 0) & (t_a < L))[:, None] & (columns < 2 * N)[None, :]
-    br, bi = load_pairs(b_ptr, (batch * L + t_b) * 2 * N, columns, inside_b, 0.0, BLOCK_T, BLOCK_N, ACC)
-    rows_a = tl.zeros_like(t_a) if CONSTANT else (batch * L + t_a) * 2 * N
-    ar, ai = load_pairs(a_ptr, rows_a, columns, inside_a, 1.0, BLOCK_T, BLOCK_N, ACC)
+    inside_a = ((s > 0) & (s <= L))[:, None] & (columns < 2 * N)[None, :] if REVERSED else inside_b
+    br, bi = load_pairs(b_ptr + base, at, columns, inside_b, 0.0, BLOCK_T, BLOCK_N, ACC)
+    if CONSTANT:
+        every_row = tl.broadcast_to(columns[None, :], (BLOCK_T, 2 * BLOCK_N))
+        ar, ai = load_pairs(a_ptr, every_row, columns, inside_a, 1.0, BLOCK_T, BLOCK_N, ACC)
+    else:
+        a_base = base + 2 * N if REVERSED else base
+        ar, ai = load_pairs(a_ptr + a_base, at, columns, inside_a, 1.0, BLOCK_T, BLOCK_N, ACC)
     return ar, -ai if REVERSED else ai, br, bi
 
 
@@ -58,12 +62,14 @@ def linear_scan_complex_fwd_kernel(
     hr, hi = tl.load(at_start, mask=n < N, other=0.0).to(ACC), tl.load(at_start + 1, mask=n < N, other=0.0).to(ACC)
     stop = tl.minimum(L, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        ar, ai, br, bi = load_step(a_ptr, b_ptr, batch, s, columns, L, N, False, CONSTANT, ACC, BLOCK_T, BLOCK_N)
+        ar, ai, br, bi = load_step(
+            a_ptr, b_ptr, batch, start, steps, columns, L, N, False, CONSTANT, ACC, BLOCK_T, BLOCK_N
+        )
         br, bi = enter(ar, ai, br, bi, hr, hi, steps)
         _, _, re, im = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
-        inside = (s < L)[:, None] & (columns < 2 * N)[None, :]
-        store_pairs(h_ptr, (batch * L + s) * 2 * N, columns, inside, re, im, BLOCK_T, BLOCK_N)
+        base, at = tile_at(batch, start, steps, columns, L, 2 * N, False)
+        inside = (start + steps < L)[:, None] & (columns < 2 * N)[None, :]
+        store_pairs(h_ptr + base, at, inside, re, im, BLOCK_T, BLOCK_N)
         hr, hi = row(re, steps, BLOCK_T - 1), row(im, steps, BLOCK_T - 1)
 
 
@@ -83,23 +89,24 @@ def linear_scan_complex_bwd_kernel(
     da_re, da_im = tl.zeros((BLOCK_N,), ACC), tl.zeros((BLOCK_N,), ACC)
     stop = tl.where(part + 1 == tl.num_programs(2), L + 1, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        t = L - 1 - s
-        at, first = (batch * L + t) * 2 * N, (t == 0)[:, None]
-        inside = (s < L)[:, None] & (columns < 2 * N)[None, :]
-        past = inside & (t > 0)[:, None]
-        hr, hi = load_pairs(h_ptr, at - 2 * N, columns, past, 0.0, BLOCK_T, BLOCK_N, ACC)
+        t = L - 1 - start - steps
+        first = (t == 0)[:, None]
+        base, at = tile_at(batch, start, steps, columns, L, 2 * N, True)
+        inside, past = (t >= 0)[:, None] & (columns < 2 * N)[None, :], (t > 0)[:, None] & (columns < 2 * N)[None, :]
+        hr, hi = load_pairs(h_ptr + base - 2 * N, at, columns, past, 0.0, BLOCK_T, BLOCK_N, ACC)
         hr, hi = tl.where(first, h0r, hr), tl.where(first, h0i, hi)
-        ar, ai, br, bi = load_step(a_ptr, dh_ptr, batch, s, columns, L, N, True, CONSTANT, ACC, BLOCK_T, BLOCK_N)
+        ar, ai, br, bi = load_step(
+            a_ptr, dh_ptr, batch, start, steps, columns, L, N, True, CONSTANT, ACC, BLOCK_T, BLOCK_N
+        )
         br, bi = enter(ar, ai, br, bi, gr, gi, steps)
         _, _, re, im = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
-        store_pairs(db_ptr, at, columns, inside, re, im, BLOCK_T, BLOCK_N)
+        store_pairs(db_ptr + base, at, inside, re, im, BLOCK_T, BLOCK_N)
         if CONSTANT:
-            here = (s < L)[:, None]
+            here = (t >= 0)[:, None]
             da_re += tl.sum(tl.where(here, re * hr + im * hi, 0.0), 0)
             da_im += tl.sum(tl.where(here, im * hr - re * hi, 0.0), 0)
         else:
-            store_pairs(da_ptr, at, columns, inside, re * hr + im * hi, im * hr - re * hi, BLOCK_T, BLOCK_N)
+            store_pairs(da_ptr + base, at, inside, re * hr + im * hi, im * hr - re * hi, BLOCK_T, BLOCK_N)
         gr, gi = row(re, steps, BLOCK_T - 1), row(im, steps, BLOCK_T - 1)
     if CONSTANT:
         tl.store(da_ptr + per_part, da_re, mask=n < N)
@@ -121,8 +128,9 @@ def linear_scan_complex_ends_kernel(
     er, ei = tl.zeros((BLOCK_N,), ACC), tl.zeros((BLOCK_N,), ACC)
     stop = tl.minimum(L, (part + 1) * chunk)
     for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        s = start + steps.to(tl.int64)
-        ar, ai, br, bi = load_step(a_ptr, b_ptr, batch, s, columns, L, N, REVERSED, CONSTANT, ACC, BLOCK_T, BLOCK_N)
+        ar, ai, br, bi = load_step(
+            a_ptr, b_ptr, batch, start, steps, columns, L, N, REVERSED, CONSTANT, ACC, BLOCK_T, BLOCK_N
+        )
         ar, ai, br, bi = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
         last = BLOCK_T - 1
         ar, ai, br, bi = row(ar, steps, last), row(ai, steps, last), row(br, steps, last), row(bi, steps, last)
