@@ -1,6 +1,11 @@
 """python train.py model=bmru task=listops budget=quick seed=0: see conf/ for everything that can be said."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # before torch: beside another job, spinning threads halve the speed
 
 import hydra
 from omegaconf import DictConfig

@@ -1,6 +1,9 @@
 """What every test may use: composed configs, and batches with padding of any content."""
 
+import os
 from collections.abc import Callable, Iterator
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does
 
 import pytest
 import torch

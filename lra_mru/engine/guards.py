@@ -49,9 +49,7 @@ class SafeStop(pl.Callback):
 
     def _ask(self, number: int, frame: Any) -> None:
         if self.asked:
-            raise Interrupted(
-                "stopped at once by a second signal; the newest checkpoint is that of the last validation"
-            )
+            raise Interrupted(f"stopped at once by a second signal; go on from the last validation: {self.resume_hint}")
         self.asked = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -59,10 +57,18 @@ class SafeStop(pl.Callback):
             trainer.save_checkpoint(self.checkpoint)
             raise Interrupted(f"stopped after step {trainer.global_step}; go on with: {self.resume_hint}")
 
+    def on_test_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if self.asked:
+            raise Interrupted(f"stopped during the test; repeat it with: {self.resume_hint}")
+
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._restore()
-        if self.asked:
-            raise Interrupted(f"stopped after training, before the test; go on with: {self.resume_hint}")
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.on_fit_start(trainer, pl_module)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._restore()
