@@ -1,4 +1,6 @@
 """What the Triton kernels share: composition of steps, accumulation dtype, and the launch."""
+# Triton reads no type but tl.constexpr.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
 from typing import Any
 
@@ -12,13 +14,13 @@ OPTIONS = {"num_warps": 1, "enable_fp_fusion": True}  # one warp: no barriers; a
 
 
 @triton.jit
-def compose(a_left, b_left, a_right, b_right):  # type: ignore[no-untyped-def]
+def compose(a_left, b_left, a_right, b_right):
     """h -> a h + b, first left and then right."""
     return a_left * a_right, a_right * b_left + b_right
 
 
 @triton.jit
-def compose_complex(ar_l, ai_l, br_l, bi_l, ar_r, ai_r, br_r, bi_r):  # type: ignore[no-untyped-def]
+def compose_complex(ar_l, ai_l, br_l, bi_l, ar_r, ai_r, br_r, bi_r):
     """The same in complex numbers, as real and imaginary parts."""
     return (
         ar_l * ar_r - ai_l * ai_r,
@@ -29,7 +31,7 @@ def compose_complex(ar_l, ai_l, br_l, bi_l, ar_r, ai_r, br_r, bi_r):  # type: ig
 
 
 @triton.jit
-def tile_at(batch, start, steps, n, L, N: tl.constexpr, REVERSED: tl.constexpr):  # type: ignore[no-untyped-def]
+def tile_at(batch, start, steps, n, L, N: tl.constexpr, REVERSED: tl.constexpr):
     """Where a tile of a (B, L, N) tensor lies: its first row in 64 bits, and offsets in it, the same for all tiles.
 
     REVERSED: step s is at t = L - 1 - s
@@ -40,7 +42,7 @@ def tile_at(batch, start, steps, n, L, N: tl.constexpr, REVERSED: tl.constexpr):
 
 
 @triton.jit
-def row(x, steps, wanted):  # type: ignore[no-untyped-def]
+def row(x, steps, wanted):
     """The row of a tile x (BLOCK_T, BLOCK_N) whose step is wanted; zeros if it has none."""
     return tl.sum(tl.where((steps == wanted)[:, None], x, 0.0), 0)
 

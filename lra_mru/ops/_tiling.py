@@ -9,7 +9,7 @@ FEW_PROGRAMS = 32  # below it most of a GPU idles
 LONG = 4096  # steps from which a second pass over the input costs less than idle multiprocessors
 SHORTEST_CHUNK = 512  # steps, so that a chunk's start and end cost little beside it
 BYTES_IN_FLIGHT = 2_500_000  # 3 TB/s x 0.7 us of latency, and a little more
-MAX_STAGES = 8
+MAX_STAGES = 4  # more of them spill registers in bmru_scan's backward pass
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ def pick_tiling(batch: int, length: int, channels: int, itemsize: int) -> Tiling
     512 tiles each, some 80 us, against 18 us of three passes with 264 programs of 2 tiles, out of the L2 cache.
     """
     block_n = min(32, ROW_BYTES // itemsize, 1 << max(0, channels - 1).bit_length())
-    programs = batch * -(-channels // block_n)
-    stage_bytes = 2 * BLOCK_T * block_n * itemsize
-    num_stages = min(MAX_STAGES, max(2, 1 + -(-BYTES_IN_FLIGHT // (programs * stage_bytes))))
-    if programs >= FEW_PROGRAMS or length < LONG:
-        return Tiling(block_n, num_stages, length, 1)
-    chunk = max(SHORTEST_CHUNK, length * programs // FULL_GPU // BLOCK_T * BLOCK_T)
-    return Tiling(block_n, num_stages, chunk, -(-length // chunk))
+    programs, chunk, num_chunks = batch * -(-channels // block_n), length, 1
+    if programs < FEW_PROGRAMS and length >= LONG:
+        chunk = max(SHORTEST_CHUNK, length * programs // FULL_GPU // BLOCK_T * BLOCK_T)
+        num_chunks = -(-length // chunk)
+    stage_bytes = programs * num_chunks * 2 * BLOCK_T * block_n * itemsize
+    num_stages = min(MAX_STAGES, max(2, 1 + -(-BYTES_IN_FLIGHT // stage_bytes)))
+    return Tiling(block_n, num_stages, chunk, num_chunks)
 
 
 def pick_spans(batch: int, length: int, channels: int, chunk: int) -> tuple[int, int, int]:

@@ -63,6 +63,20 @@ def _bmru_scan_backward(
     return cpu.backward(c, beta, alpha, h, h0, dh, carry_grad)
 
 
+@_bmru_scan.register_kernel("cuda")
+def _(*args: Any) -> Any:
+    from lra_mru.ops.bmru_scan import gpu
+
+    return gpu.forward(*args)
+
+
+@_bmru_scan_backward.register_kernel("cuda")
+def _(*args: Any) -> Any:
+    from lra_mru.ops.bmru_scan import gpu
+
+    return gpu.backward(*args)
+
+
 @_bmru_scan.register_fake
 def _(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
     return torch.empty_like(c, memory_format=torch.contiguous_format)

@@ -4,6 +4,8 @@ Forward is a latch: of two steps, the later one that opened its gate decides. Ba
 acting between dh[t] and dh[t-1]; so that c and beta need no second read one row later, the scan carries each step's
 own gate beside the product of the earlier ones.
 """
+# Triton reads no type but tl.constexpr.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
 from typing import Any
 
@@ -20,20 +22,20 @@ PI2 = tl.constexpr(9.869604401089358)
 
 
 @triton.jit
-def latch(open_left, value_left, open_right, value_right):  # type: ignore[no-untyped-def]
+def latch(open_left, value_left, open_right, value_right):
     """The later value whose gate is open."""
     return open_left | open_right, tl.where(open_right != 0, value_right, value_left)
 
 
 @triton.jit
-def compose_before_gate(k_left, p_left, g_left, k_right, p_right, g_right):  # type: ignore[no-untyped-def]
+def compose_before_gate(k_left, p_left, g_left, k_right, p_right, g_right):
     """Each step adds its own g to what reaches it and hands on k times the sum: g of a pair is that sum, before k."""
     passed = p_right * k_left
     return k_right, passed * p_left, passed * g_left + g_right
 
 
 @triton.jit
-def gate(c_ptr, beta_ptr, at, mask, ACC: tl.constexpr):  # type: ignore[no-untyped-def]
+def gate(c_ptr, beta_ptr, at, mask, ACC: tl.constexpr):
     """c, beta, u = |c| - beta and sgn(c); closed where masked. NaN in u counts as open by itself: NaN is its value."""
     c = tl.load(c_ptr + at, mask=mask, other=0.0).to(ACC)
     beta = tl.load(beta_ptr + at, mask=mask, other=1.0).to(ACC)
@@ -44,7 +46,7 @@ def gate(c_ptr, beta_ptr, at, mask, ACC: tl.constexpr):  # type: ignore[no-untyp
 def bmru_scan_fwd_kernel(
     c_ptr, beta_ptr, alpha_ptr, h0_ptr, h_ptr, L, chunk, N: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr,
     BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """c, beta (B, L, N), alpha (N,), h0 (B, chunks, N) -> h (B, L, N)."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
@@ -68,7 +70,7 @@ def bmru_scan_fwd_kernel(
 def bmru_scan_last_kernel(
     c_ptr, beta_ptr, last_c_ptr, last_beta_ptr, L, chunk, N: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr,
     BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """c and beta (B, chunks, N) of the last gate that opens in each chunk, a closed one where none does."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
@@ -90,7 +92,7 @@ def bmru_scan_last_kernel(
 
 
 @triton.jit
-def keep_share(u, carry_grad, inside):  # type: ignore[no-untyped-def]
+def keep_share(u, carry_grad, inside):
     """Share of the state's gradient that passes each gate; all of it beyond the sequence."""
     share = tl.where(u > 0, carry_grad, tl.where(u == u, 1.0, u))
     return tl.where(inside, share, 1.0)
@@ -100,7 +102,7 @@ def keep_share(u, carry_grad, inside):  # type: ignore[no-untyped-def]
 def bmru_scan_bwd_kernel(
     c_ptr, beta_ptr, alpha_ptr, h_ptr, h0_ptr, dh_ptr, carry_ptr, dc_ptr, dbeta_ptr, dalpha_ptr, dh0_ptr, carry_grad,
     L, chunk, N: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """carry (B, chunks, N), what reaches each chunk from later ones -> dc, dbeta, dalpha (B, chunks, N), dh0 (B, N)."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
@@ -136,7 +138,7 @@ def bmru_scan_bwd_kernel(
 def bmru_scan_ends_kernel(
     c_ptr, beta_ptr, dh_ptr, decay_ptr, end_ptr, carry_grad, L, chunk, N: tl.constexpr, ACC: tl.constexpr,
     BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """decay, end (B, chunks, N): backward, a chunk takes the gradient g that reaches it to decay g + end."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
@@ -168,21 +170,23 @@ def _start(kernel: Any, x: Tensor, *arguments: Tensor | float) -> None:
 
 def _first_states(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
     """State with which each chunk starts, (B, chunks, N): the scan over the last open gate of each."""
-    num_chunks = pick_tiling(*c.shape, c.element_size()).num_chunks
+    batch, length, channels = c.shape
+    num_chunks = pick_tiling(batch, length, channels, c.element_size()).num_chunks
     if num_chunks == 1:
         return h0[:, None].contiguous()
-    last_c, last_beta = (h0.new_empty(c.shape[0], num_chunks, c.shape[2]) for _ in range(2))
+    last_c, last_beta = (h0.new_empty(batch, num_chunks, channels) for _ in range(2))
     _start(bmru_scan_last_kernel, c, c, beta, last_c, last_beta)
     return torch.cat([h0[:, None], forward(last_c, last_beta, alpha, h0)[:, :-1]], dim=1)
 
 
 def _first_gradients(c: Tensor, beta: Tensor, dh: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
     """What reaches each chunk from later ones, (B, chunks, N), in the order of the backward walk."""
-    num_chunks = pick_tiling(*c.shape, c.element_size()).num_chunks
+    batch, length, channels = c.shape
+    num_chunks = pick_tiling(batch, length, channels, c.element_size()).num_chunks
     nothing = torch.zeros_like(h0)
     if num_chunks == 1:
         return nothing[:, None].contiguous()
-    decay, end = (h0.new_empty(c.shape[0], num_chunks, c.shape[2]) for _ in range(2))
+    decay, end = (h0.new_empty(batch, num_chunks, channels) for _ in range(2))
     _start(bmru_scan_ends_kernel, c, c, beta, dh, decay, end, carry_grad)
     return torch.cat([nothing[:, None], linear_scan_gpu.forward(decay, end, nothing)[:, :-1]], dim=1)
 

@@ -53,6 +53,20 @@ def _linear_scan_backward(a: Tensor, h: Tensor, h0: Tensor, dh: Tensor) -> tuple
     return cpu.backward(a, h, h0, dh)
 
 
+@_linear_scan.register_kernel("cuda")
+def _(*args: Any) -> Any:
+    from lra_mru.ops.linear_scan import gpu
+
+    return gpu.forward(*args)
+
+
+@_linear_scan_backward.register_kernel("cuda")
+def _(*args: Any) -> Any:
+    from lra_mru.ops.linear_scan import gpu
+
+    return gpu.backward(*args)
+
+
 @_linear_scan.register_fake
 def _(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
     return torch.empty_like(b, memory_format=torch.contiguous_format)

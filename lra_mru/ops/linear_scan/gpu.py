@@ -6,6 +6,8 @@ address, and takes one step more: at t = -1 it finds the gradient of h0. Where c
 chunks: `ends` maps each to (decay, end) from a state of zero, a scan over chunks gives their first states, and
 the same kernels then walk all chunks at once.
 """
+# Triton reads no type but tl.constexpr.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
 from typing import Any
 
@@ -27,7 +29,7 @@ from lra_mru.ops.linear_scan.gpu_complex import (
 def load_step(
     a_ptr, b_ptr, batch, start, steps, n, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
     ACC: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Decay and drive of the tile at start. Reversed: h[t] gets a[t+1] of what h[t+1] has, so a comes one row later."""
     s = start + steps
     base, at = tile_at(batch, start, steps, n, L, N, REVERSED)
@@ -47,7 +49,7 @@ def load_step(
 def linear_scan_fwd_kernel(
     a_ptr, b_ptr, h0_ptr, h_ptr, L, chunk, N: tl.constexpr, CONSTANT: tl.constexpr, ACC: tl.constexpr,
     BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """a (B, L, N) or (N,), b (B, L, N), h0 (B, chunks, N) -> h (B, L, N)."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
@@ -66,7 +68,7 @@ def linear_scan_fwd_kernel(
 def linear_scan_bwd_kernel(
     a_ptr, h_ptr, h0_ptr, dh_ptr, carry_ptr, da_ptr, db_ptr, dh0_ptr, L, chunk, N: tl.constexpr,
     CONSTANT: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """carry (B, chunks, N), the gradient that reaches each chunk -> da, db, dh0; da (B, chunks, N) for a constant a."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
@@ -100,7 +102,7 @@ def linear_scan_bwd_kernel(
 def linear_scan_ends_kernel(
     a_ptr, b_ptr, decay_ptr, end_ptr, L, chunk, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
     ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """decay, end (B, chunks, N): a chunk takes state h to decay h + end. The last chunk is nobody's past."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
@@ -135,10 +137,11 @@ def _start(kernel: Any, x: Tensor, *pointers: Tensor, **flags: bool) -> None:
 
 def first_states(a: Tensor, b: Tensor, h0: Tensor, *, reverse: bool) -> Tensor:
     """State with which each chunk starts, (B, chunks, N); h0 alone where there is one chunk."""
-    num_chunks = pick_tiling(*b.shape, b.element_size()).num_chunks
+    batch, length, channels = b.shape
+    num_chunks = pick_tiling(batch, length, channels, b.element_size()).num_chunks
     if num_chunks == 1:
         return h0[:, None].contiguous()
-    decay, end = (h0.new_empty(b.shape[0], num_chunks, b.shape[2]) for _ in range(2))
+    decay, end = (h0.new_empty(batch, num_chunks, channels) for _ in range(2))
     _start(KERNELS[b.is_complex()][2], b, a, b, decay, end, REVERSED=reverse, CONSTANT=a.dim() == 1)
     return torch.cat([h0[:, None], forward(decay, end, h0)[:, :-1]], dim=1)
 

@@ -1,6 +1,8 @@
 """The kernels of gpu.py in complex numbers. A tile is read as reals (BLOCK_T, 2 BLOCK_N), neighbours re and im, and
 split in registers. Gradients follow torch: the conjugate of a takes them back in time, and da = g conj(h_prev).
 """
+# Triton reads no type but tl.constexpr.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
 import triton
 import triton.language as tl
@@ -9,7 +11,7 @@ from lra_mru.ops._gpu import compose_complex, row, tile_at
 
 
 @triton.jit
-def load_pairs(ptr, at, columns, mask, other_re, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, ACC: tl.constexpr):  # type: ignore[no-untyped-def]
+def load_pairs(ptr, at, columns, mask, other_re, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, ACC: tl.constexpr):
     """Real and imaginary tiles (BLOCK_T, BLOCK_N); masked elements are other_re + 0i."""
     other = tl.where(columns % 2 == 0, other_re, 0.0)[None, :]
     pairs = tl.load(ptr + at, mask=mask, other=0.0)
@@ -17,7 +19,7 @@ def load_pairs(ptr, at, columns, mask, other_re, BLOCK_T: tl.constexpr, BLOCK_N:
 
 
 @triton.jit
-def store_pairs(ptr, at, mask, re, im, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr):  # type: ignore[no-untyped-def]
+def store_pairs(ptr, at, mask, re, im, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr):
     pairs = tl.reshape(tl.join(re, im), (BLOCK_T, 2 * BLOCK_N))
     tl.store(ptr + at, pairs, mask=mask)
 
@@ -26,7 +28,7 @@ def store_pairs(ptr, at, mask, re, im, BLOCK_T: tl.constexpr, BLOCK_N: tl.conste
 def load_step(
     a_ptr, b_ptr, batch, start, steps, columns, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
     ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Decay and drive of the tile at start, as four tiles; reversed as in gpu.py, and the decay conjugated."""
     s = start + steps
     base, at = tile_at(batch, start, steps, columns, L, 2 * N, REVERSED)
@@ -43,7 +45,7 @@ def load_step(
 
 
 @triton.jit
-def enter(ar, ai, br, bi, hr, hi, steps):  # type: ignore[no-untyped-def]
+def enter(ar, ai, br, bi, hr, hi, steps):
     """The drive of a tile with the state h taken into its first step."""
     first = (steps == 0)[:, None]
     hr, hi = hr[None, :], hi[None, :]
@@ -54,7 +56,7 @@ def enter(ar, ai, br, bi, hr, hi, steps):  # type: ignore[no-untyped-def]
 def linear_scan_complex_fwd_kernel(
     a_ptr, b_ptr, h0_ptr, h_ptr, L, chunk, N: tl.constexpr, CONSTANT: tl.constexpr, ACC: tl.constexpr,
     BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
     columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)
@@ -77,7 +79,7 @@ def linear_scan_complex_fwd_kernel(
 def linear_scan_complex_bwd_kernel(
     a_ptr, h_ptr, h0_ptr, dh_ptr, carry_ptr, da_ptr, db_ptr, dh0_ptr, L, chunk, N: tl.constexpr,
     CONSTANT: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
     columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)
@@ -120,7 +122,7 @@ def linear_scan_complex_bwd_kernel(
 def linear_scan_complex_ends_kernel(
     a_ptr, b_ptr, decay_ptr, end_ptr, L, chunk, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
     ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
     columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)

@@ -81,6 +81,20 @@ def _selective_scan_backward(
     return cpu.backward(u, delta, A, B, C, D, z, delta_bias, starts, dy, dh_last, delta_softplus)
 
 
+@_selective_scan.register_kernel("cuda")
+def _(*args: Any) -> Any:
+    from lra_mru.ops.selective_scan import gpu
+
+    return gpu.forward(*args)
+
+
+@_selective_scan_backward.register_kernel("cuda")
+def _(*args: Any) -> Any:
+    from lra_mru.ops.selective_scan import gpu
+
+    return gpu.backward(*args)
+
+
 @_selective_scan.register_fake
 def _(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor | None, delta_bias: Tensor,

@@ -2,9 +2,11 @@
 
 Steps are taken ROWS at a time: all their loads are issued before the first is used. Forward leaves the state at the
 start of every CHUNK of steps; backward takes the chunks from last to first, walks each once forward to leave a state
-at every ROWS steps in a scratch small enough for the cache, and from there recomputes ROWS steps in registers and
+at every ROWS_BACK steps in a scratch small enough for the cache, and from there recomputes that many in registers and
 reverses through them. Where channels are few, spans of many chunks run side by side as in linear_scan/gpu.py.
 """
+# Triton reads no type but tl.constexpr.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
 import math
 from typing import Any
@@ -20,7 +22,7 @@ from lra_mru.ops.selective_scan import CHUNK
 from lra_mru.ops.selective_scan.gpu_backward import selective_scan_bwd_kernel
 from lra_mru.ops.selective_scan.gpu_forward import selective_scan_ends_kernel, selective_scan_fwd_kernel
 
-ROWS = 8
+ROWS, ROWS_BACK = 8, 4  # the most that registers hold
 
 
 def _start(kernel: Any, x: Tensor, num_states: int, *arguments: Tensor, **flags: object) -> None:
@@ -51,8 +53,8 @@ def forward(
     h = first[:, None]
     if num_spans > 1:
         decay, end = (h0.new_empty(batch, num_spans, num_states, channels) for _ in range(2))
-        pointers = (u, delta, rates, B, C, gate, bias, u, decay, end)
-        _start(selective_scan_ends_kernel, u, num_states, *pointers, REVERSED=False, **flags)
+        ends = (u, delta, rates, B, C, gate, bias, u, decay, end)
+        _start(selective_scan_ends_kernel, u, num_states, *ends, REVERSED=False, **flags)
         h = _first_states(first, decay, end)
     y, last = torch.empty_like(u), torch.empty_like(h)
     starts = h0.new_empty(batch, triton.cdiv(length, CHUNK), num_states, channels)
@@ -74,17 +76,17 @@ def backward(
     carry = last[:, None]
     if num_spans > 1:
         decay, end = starts.new_empty(per_span), starts.new_empty(per_span)
-        pointers = (u, delta, rates, B, C, gate, bias, dy, decay, end)
-        _start(selective_scan_ends_kernel, u, num_states, *pointers, REVERSED=True, **flags)
+        ends = (u, delta, rates, B, C, gate, bias, dy, decay, end)
+        _start(selective_scan_ends_kernel, u, num_states, *ends, REVERSED=True, **flags)
         carry = _first_states(last, decay.flip(1), end.flip(1)).flip(1)
     du, ddelta, dz = torch.empty_like(u), torch.empty_like(u), torch.empty_like(u if z is not None else u[:0])
     dA, dh0 = starts.new_empty(per_span), starts.new_empty(per_span)
     dskip, dbias = (starts.new_empty(batch, num_spans, channels) for _ in range(2))
     dB, dC = (starts.new_empty(triton.cdiv(channels, block_d), batch, length, num_states) for _ in range(2))
-    scratch = starts.new_empty(batch, num_spans, CHUNK // ROWS, num_states, channels)
+    scratch = starts.new_empty(batch, num_spans, CHUNK // ROWS_BACK, num_states, channels)
     pointers = (u, delta, rates, B, C, skip, gate, bias, starts, dy, carry.contiguous(), scratch)
     results = (du, ddelta, dA, dB, dC, dskip, dz, dbias, dh0)
-    _start(selective_scan_bwd_kernel, u, num_states, *pointers, *results, CHUNK=CHUNK, ROWS=ROWS, **flags)
+    _start(selective_scan_bwd_kernel, u, num_states, *pointers, *results, CHUNK=CHUNK, ROWS=ROWS_BACK, **flags)
     dA, dskip, dbias = (x.sum((0, 1), dtype=torch.float64).to(A.dtype) for x in (dA, dskip, dbias))
     dA, dB, dC, dh0 = dA.mT.contiguous(), dB.sum(0).to(B.dtype), dC.sum(0).to(C.dtype), dh0[:, 0].mT.contiguous()
     return du, ddelta, dA, dB, dC, dskip, dz, dbias, dh0

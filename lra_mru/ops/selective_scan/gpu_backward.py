@@ -1,4 +1,6 @@
 """The reversed pass of selective_scan on a GPU; gpu.py says how it walks."""
+# Triton reads no type but tl.constexpr.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code=assignment
 # ruff: noqa: RUF005  (Triton knows no starred tuples)
 
 import triton
@@ -13,7 +15,7 @@ def selective_scan_bwd_kernel(
     du_ptr, ddelta_ptr, dA_ptr, dB_ptr, dC_ptr, dskip_ptr, dz_ptr, dbias_ptr, dh0_ptr, L, span,
     D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, GATED: tl.constexpr, ACC: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr, CHUNK: tl.constexpr, ROWS: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """carry (B, spans, N, D), the gradient that reaches each span's last state -> du, ddelta, dz (B, L, D);
     dA and dh0 (B, spans, N, D); dskip, dbias (B, spans, D); dB, dC (blocks of D, B, L, N).
     scratch (B, spans, CHUNK / ROWS, N, D).
@@ -27,57 +29,53 @@ def selective_scan_bwd_kernel(
     carry = tl.load(carry_ptr + at_span * N * D + nd, mask=mask_nd, other=0.0)
     dA, dskip, dbias = tl.zeros((BLOCK_N, BLOCK_D), ACC), tl.zeros((BLOCK_D,), ACC), tl.zeros((BLOCK_D,), ACC)
     scratch = scratch_ptr + at_span * (CHUNK // ROWS) * N * D + nd
-    at_block = (block * tl.num_programs(0) + batch) * L * N + n
-    first, stop = part * span, tl.minimum(L, (part + 1) * span)
-    for i in range(0, tl.cdiv(stop - first, CHUNK)):
-        start = first + (tl.cdiv(stop - first, CHUNK) - 1 - i) * CHUNK
+    at_block = block.to(tl.int64) * tl.num_programs(0) * L
+    num_chunks = tl.cdiv(tl.minimum(L, (part + 1) * span) - part * span, CHUNK)
+    for i in range(0, num_chunks):
+        start = part * span + (num_chunks - 1 - i) * CHUNK
         h = tl.load(starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * N * D + nd, mask=mask_nd, other=0.0)
         for j in range(0, CHUNK // ROWS):
             tl.store(scratch + j * N * D, h, mask=mask_nd)
             for k in tl.static_range(ROWS):
-                t = start + j * ROWS + k
-                u = load_channels(u_ptr, batch, t, d, L, D, ACC)
-                dt, _ = time_step(load_channels(delta_ptr, batch, t, d, L, D, ACC), bias, t, L, SOFTPLUS)
-                B_t = load_states(B_ptr, batch, t, n, L, N, ACC)
-                h = tl.exp2(dt[None, :] * A) * h + (dt * u)[None, :] * B_t
+                t, first = start + j * ROWS + k, batch * L + start + j * ROWS
+                u = load_channels(u_ptr, first, k, d, t, L, D, ACC)
+                dt, _ = time_step(load_channels(delta_ptr, first, k, d, t, L, D, ACC), bias, t, L, SOFTPLUS)
+                h = tl.exp2(dt[None, :] * A) * h + (dt * u)[None, :] * load_states(B_ptr, first, k, n, t, L, N, ACC)
         tl.debug_barrier()
         for j in range(0, CHUNK // ROWS):
             at = start + (CHUNK // ROWS - 1 - j) * ROWS
+            first = batch * L + at
             h = tl.load(scratch + (CHUNK // ROWS - 1 - j) * N * D, mask=mask_nd, other=0.0)
             hs = (h,)
             for k in tl.static_range(ROWS):
-                u = load_channels(u_ptr, batch, at + k, d, L, D, ACC)
-                dt, _ = time_step(load_channels(delta_ptr, batch, at + k, d, L, D, ACC), bias, at + k, L, SOFTPLUS)
-                B_t = load_states(B_ptr, batch, at + k, n, L, N, ACC)
-                h = tl.exp2(dt[None, :] * A) * h + (dt * u)[None, :] * B_t
-                hs = hs + (h,)
-            for m in tl.static_range(ROWS):
-                k: tl.constexpr = ROWS - 1 - m
                 t = at + k
-                td, inside = (batch * L + t) * D + d, (d < D) & (t < L)
-                u, delta = (
-                    load_channels(u_ptr, batch, t, d, L, D, ACC),
-                    load_channels(delta_ptr, batch, t, d, L, D, ACC),
-                )
-                B_t, C_t = load_states(B_ptr, batch, t, n, L, N, ACC), load_states(C_ptr, batch, t, n, L, N, ACC)
-                dt, slope = time_step(delta, bias, t, L, SOFTPLUS)
-                g = load_channels(dy_ptr, batch, t, d, L, D, ACC)
+                u = load_channels(u_ptr, first, k, d, t, L, D, ACC)
+                dt, _ = time_step(load_channels(delta_ptr, first, k, d, t, L, D, ACC), bias, t, L, SOFTPLUS)
+                h = tl.exp2(dt[None, :] * A) * h + (dt * u)[None, :] * load_states(B_ptr, first, k, n, t, L, N, ACC)
+                hs = hs + (h,)
+            for m in tl.static_range(1, ROWS + 1):
+                h_prev, h, t, k = hs[ROWS - m], hs[ROWS - m + 1], at + (ROWS - m), ROWS - m
+                inside_d, inside_n = (d < D) & (t < L), (n < N) & (t < L)
+                u = load_channels(u_ptr, first, k, d, t, L, D, ACC)
+                B_t, C_t = load_states(B_ptr, first, k, n, t, L, N, ACC), load_states(C_ptr, first, k, n, t, L, N, ACC)
+                dt, slope = time_step(load_channels(delta_ptr, first, k, d, t, L, D, ACC), bias, t, L, SOFTPLUS)
+                g = load_channels(dy_ptr, first, k, d, t, L, D, ACC)
                 if GATED:
-                    z = load_channels(z_ptr, batch, t, d, L, D, ACC)
+                    z = load_channels(z_ptr, first, k, d, t, L, D, ACC)
                     s = sigmoid(z)
-                    y = tl.sum(hs[k + 1] * C_t, 0) + skip * u
-                    tl.store(dz_ptr + td, g * y * s * (1.0 + z * (1.0 - s)), mask=inside)
+                    dz = g * (tl.sum(h * C_t, 0) + skip * u) * s * (1.0 + z * (1.0 - s))
+                    tl.store(dz_ptr + first * D + (k * D + d), dz, mask=inside_d)
                     g = g * z * s
                 dh = carry + g[None, :] * C_t
                 carry = dh * tl.exp2(dt[None, :] * A)
-                through_decay = carry * hs[k]
-                inside_n = (n < N) & (t < L)
-                tl.store(dC_ptr + at_block + t * N, tl.sum(g[None, :] * hs[k + 1], 1), mask=inside_n)
-                tl.store(dB_ptr + at_block + t * N, tl.sum(dh * (dt * u)[None, :], 1), mask=inside_n)
+                through_decay = carry * h_prev
+                tl.store(dC_ptr + (at_block + first) * N + (k * N + n), tl.sum(g[None, :] * h, 1), mask=inside_n)
+                dB = tl.sum(dh * (dt * u)[None, :], 1)
+                tl.store(dB_ptr + (at_block + first) * N + (k * N + n), dB, mask=inside_n)
                 by_input = tl.sum(dh * B_t, 0)
                 ddelta = (by_input * u + tl.sum(through_decay * A, 0) * LOG_2) * slope
-                tl.store(du_ptr + td, by_input * dt + g * skip, mask=inside)
-                tl.store(ddelta_ptr + td, ddelta, mask=inside)
+                tl.store(du_ptr + first * D + (k * D + d), by_input * dt + g * skip, mask=inside_d)
+                tl.store(ddelta_ptr + first * D + (k * D + d), ddelta, mask=inside_d)
                 dA += through_decay * dt[None, :]
                 dskip += g * u
                 dbias += tl.where(t < L, ddelta, 0.0)

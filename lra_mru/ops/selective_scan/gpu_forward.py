@@ -1,4 +1,6 @@
 """The forward pass of selective_scan on a GPU; gpu.py says how it walks."""
+# Triton reads no type but tl.constexpr.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code=assignment
 # ruff: noqa: RUF005  (Triton knows no starred tuples)
 
 import math
@@ -11,31 +13,31 @@ LOG_2 = tl.constexpr(math.log(2))
 
 
 @triton.jit
-def softplus(x):  # type: ignore[no-untyped-def]
+def softplus(x):
     """log(1 + exp(x)), its small values in full precision."""
     e = tl.exp2(-tl.abs(x) * LOG2_E)
     return tl.maximum(x, 0.0) + tl.where(e < 0.02, e * (1.0 - e * (0.5 - e * (1.0 / 3.0 - 0.25 * e))), tl.log(1.0 + e))
 
 
 @triton.jit
-def sigmoid(x):  # type: ignore[no-untyped-def]
+def sigmoid(x):
     return 1.0 / (1.0 + tl.exp2(-x * LOG2_E))
 
 
 @triton.jit
-def load_channels(ptr, batch, t, d, L, D: tl.constexpr, ACC: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Row t of a (B, L, D) tensor, zeros beyond it."""
-    return tl.load(ptr + (batch * L + t) * D + d, mask=(d < D) & (t < L), other=0.0).to(ACC)
+def load_channels(ptr, first, k, d, t, L, D: tl.constexpr, ACC: tl.constexpr):
+    """Row first + k of a (B L, D) tensor, which holds step t; zeros beyond the sequence."""
+    return tl.load(ptr + first * D + (k * D + d), mask=(d < D) & (t < L), other=0.0).to(ACC)
 
 
 @triton.jit
-def load_states(ptr, batch, t, n, L, N: tl.constexpr, ACC: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Row t of a (B, L, N) tensor as a column, zeros beyond it."""
-    return tl.load(ptr + (batch * L + t) * N + n, mask=(n < N) & (t < L), other=0.0).to(ACC)[:, None]
+def load_states(ptr, first, k, n, t, L, N: tl.constexpr, ACC: tl.constexpr):
+    """Row first + k of a (B L, N) tensor, which holds step t, as a column; zeros beyond the sequence."""
+    return tl.load(ptr + first * N + (k * N + n), mask=(n < N) & (t < L), other=0.0).to(ACC)[:, None]
 
 
 @triton.jit
-def time_step(delta, bias, t, L, SOFTPLUS: tl.constexpr):  # type: ignore[no-untyped-def]
+def time_step(delta, bias, t, L, SOFTPLUS: tl.constexpr):
     """dt of one step, and its derivative by delta; zero beyond the sequence, where the state then stays."""
     x = delta + bias
     dt = softplus(x) if SOFTPLUS else x
@@ -48,7 +50,7 @@ def selective_scan_fwd_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, skip_ptr, z_ptr, bias_ptr, h0_ptr, y_ptr, last_ptr, starts_ptr, L, span,
     D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, GATED: tl.constexpr, ACC: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr, CHUNK: tl.constexpr, ROWS: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """A (N, D) in units of log 2, h0 (B, spans, N, D) -> y, last (B, spans, N, D), starts (B, chunks, N, D)."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     d, n = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
@@ -63,12 +65,12 @@ def selective_scan_fwd_kernel(
             tl.store(starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * N * D + nd, h, mask=mask_nd)
         us, dts, zs, Bs, Cs = (), (), (), (), ()
         for k in tl.static_range(ROWS):
-            us = us + (load_channels(u_ptr, batch, start + k, d, L, D, ACC),)
-            dts = dts + (load_channels(delta_ptr, batch, start + k, d, L, D, ACC),)
-            Bs = Bs + (load_states(B_ptr, batch, start + k, n, L, N, ACC),)
-            Cs = Cs + (load_states(C_ptr, batch, start + k, n, L, N, ACC),)
+            us = us + (load_channels(u_ptr, batch * L + start, k, d, start + k, L, D, ACC),)
+            dts = dts + (load_channels(delta_ptr, batch * L + start, k, d, start + k, L, D, ACC),)
+            Bs = Bs + (load_states(B_ptr, batch * L + start, k, n, start + k, L, N, ACC),)
+            Cs = Cs + (load_states(C_ptr, batch * L + start, k, n, start + k, L, N, ACC),)
             if GATED:
-                zs = zs + (load_channels(z_ptr, batch, start + k, d, L, D, ACC),)
+                zs = zs + (load_channels(z_ptr, batch * L + start, k, d, start + k, L, D, ACC),)
         for k in tl.static_range(ROWS):
             t = start + k
             dt, _ = time_step(dts[k], bias, t, L, SOFTPLUS)
@@ -76,7 +78,7 @@ def selective_scan_fwd_kernel(
             y = tl.sum(h * Cs[k], 0) + skip * us[k]
             if GATED:
                 y = y * zs[k] * sigmoid(zs[k])
-            tl.store(y_ptr + (batch * L + t) * D + d, y, mask=(d < D) & (t < L))
+            tl.store(y_ptr + (batch * L + start) * D + (k * D + d), y, mask=(d < D) & (t < L))
     tl.store(last_ptr + at_span, h, mask=mask_nd)
 
 
@@ -85,7 +87,7 @@ def selective_scan_ends_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, z_ptr, bias_ptr, dy_ptr, decay_ptr, end_ptr, L, span, D: tl.constexpr,
     N: tl.constexpr, SOFTPLUS: tl.constexpr, GATED: tl.constexpr, REVERSED: tl.constexpr, ACC: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """decay, end (B, spans, N, D): a span takes state h to decay h + end; reversed, the gradient of the state."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     d, n = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
@@ -96,17 +98,17 @@ def selective_scan_ends_kernel(
     first, stop = part * span, tl.minimum(L, (part + 1) * span)
     for i in range(0, stop - first):
         t = stop - 1 - i if REVERSED else first + i
-        dt, _ = time_step(load_channels(delta_ptr, batch, t, d, L, D, ACC), bias, t, L, SOFTPLUS)
+        dt, _ = time_step(load_channels(delta_ptr, batch * L + t, 0, d, t, L, D, ACC), bias, t, L, SOFTPLUS)
         decay = tl.exp2(dt[None, :] * A)
         if REVERSED:
-            g = load_channels(dy_ptr, batch, t, d, L, D, ACC)
+            g = load_channels(dy_ptr, batch * L + t, 0, d, t, L, D, ACC)
             if GATED:
-                z = load_channels(z_ptr, batch, t, d, L, D, ACC)
+                z = load_channels(z_ptr, batch * L + t, 0, d, t, L, D, ACC)
                 g = g * z * sigmoid(z)
-            end = decay * (end + g[None, :] * load_states(C_ptr, batch, t, n, L, N, ACC))
+            end = decay * (end + g[None, :] * load_states(C_ptr, batch * L + t, 0, n, t, L, N, ACC))
         else:
-            u = load_channels(u_ptr, batch, t, d, L, D, ACC)
-            end = decay * end + (dt * u)[None, :] * load_states(B_ptr, batch, t, n, L, N, ACC)
+            u = load_channels(u_ptr, batch * L + t, 0, d, t, L, D, ACC)
+            end = decay * end + (dt * u)[None, :] * load_states(B_ptr, batch * L + t, 0, n, t, L, N, ACC)
         total += dt
     at_span = (batch * tl.num_programs(2) + part) * N * D + nd
     tl.store(decay_ptr + at_span, tl.exp2(total[None, :] * A), mask=mask_nd)

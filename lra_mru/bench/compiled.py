@@ -1,0 +1,147 @@
+"""What the compiler makes of the Triton kernels, without a GPU: registers, spills, shared memory, widths of loads.
+
+The launches are recorded from the ops' own forward and backward on tensors without data, so shapes, dtypes and block
+sizes are those that ship. Kernels are then compiled ahead of time, and the SASS is read with NVIDIA's tools, which
+Triton brings along.
+"""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from lra_mru.ops import _gpu
+from lra_mru.ops.bmru_scan import gpu as bmru_scan
+from lra_mru.ops.linear_scan import gpu as linear_scan
+from lra_mru.ops.selective_scan import gpu as selective_scan
+
+TARGETS = {
+    "sm_80": GPUTarget("cuda", 80, 32),
+    "sm_90": GPUTarget("cuda", 90, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
+}
+POINTER = {torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp64"}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel as it would be started: name of the case, kernel, pointers and numbers in order, constants."""
+
+    case: str
+    kernel: Any
+    arguments: tuple[Any, ...]
+    constants: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.kernel.fn.__name__
+
+    def __str__(self) -> str:
+        return f"{self.name}[{self.case}]"
+
+
+@contextmanager
+def recorded(case: str) -> Iterator[list[Launch]]:
+    """Inside, launches are noted instead of made."""
+    launches: list[Launch] = []
+
+    def note(kernel: Any, grid: tuple[int, ...], device_of: Tensor, *arguments: Any, **constants: Any) -> None:
+        launches.append(Launch(case, kernel, arguments, constants))
+
+    with ExitStack() as stack:
+        for module in (linear_scan, bmru_scan, selective_scan):
+            stack.enter_context(patch.object(module, "launch", note))
+        yield launches
+
+
+def shipped_launches() -> list[Launch]:
+    """Every kernel once per dtype and variant: long sequences of few channels, so that the three-pass form runs too."""
+    launches: dict[str, Launch] = {}
+    for dtype in (torch.float32, torch.bfloat16, torch.complex64):
+        for case, call in _cases(dtype).items():
+            with recorded(f"{case}, {str(dtype).removeprefix('torch.')}") as found:
+                call()
+            launches |= {str(launch): launch for launch in found if str(launch) not in launches}
+    return list(launches.values())
+
+
+def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
+    """Forward and backward of each op on tensors without data."""
+    batch, length, channels, states = 1, 16384, 128, 16
+    small = torch.float32 if dtype == torch.bfloat16 else dtype
+
+    def empty(*shape: int, like: torch.dtype = dtype) -> Tensor:
+        return torch.empty(shape, dtype=like, device="meta")
+
+    x, h0 = empty(batch, length, channels), empty(batch, channels, like=small)
+    constant = empty(channels, like=small)
+    cases: dict[str, Callable[[], object]] = {
+        "a per step": lambda: (linear_scan.forward(x, x, h0), linear_scan.backward(x, x, h0, x)),
+        "a constant": lambda: (linear_scan.forward(constant, x, h0), linear_scan.backward(constant, x, h0, x)),
+    }
+    if dtype.is_complex:
+        return cases
+    A, B = empty(channels, states, like=small), empty(batch, length, states)
+    state, starts = empty(batch, channels, states, like=small), empty(batch, length // 32, states, channels, like=small)
+
+    def selective(z: Tensor | None) -> None:
+        selective_scan.forward(x, x, A, B, B, constant, z, constant, state, z is not None)
+        selective_scan.backward(x, x, A, B, B, constant, z, constant, starts, x, state, z is not None)
+
+    return cases | {
+        "bmru": lambda: (
+            bmru_scan.forward(x, x, constant, h0),
+            bmru_scan.backward(x, x, constant, x, h0, x, 1.0),
+        ),
+        "gated": lambda: selective(x),
+        "bare": lambda: selective(None),
+    }
+
+
+def compile_launch(launch: Launch, target: GPUTarget) -> Any:
+    """Compiled for target as the launcher would: pointers are on 16 bytes, lengths are anything."""
+    names = launch.kernel.arg_names
+    numbers = names[: len(launch.arguments)]
+    signature = dict.fromkeys(names, "constexpr")
+    for name, value in zip(numbers, launch.arguments, strict=True):
+        signature[name] = (
+            POINTER[value.dtype] if isinstance(value, Tensor) else "fp32" if isinstance(value, float) else "i32"
+        )
+    place = {name: i for i, name in enumerate(names)}
+    aligned = {(place[n],): [["tt.divisibility", 16]] for n in numbers if signature[n].startswith("*")}
+    constants = {(place[name],): value for name, value in launch.constants.items()}
+    source = ASTSource(fn=launch.kernel, signature=signature, constexprs=constants, attrs=aligned)
+    return triton.compile(source, target=target, options=_gpu.OPTIONS)
+
+
+def resources(compiled: Any) -> dict[str, Any]:
+    """Of a kernel compiled for NVIDIA: registers, spilled, shared_bytes, widest_load_bytes."""
+    tools = Path(triton.__file__).parent / "backends/nvidia/bin"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(compiled.asm["cubin"])
+        usage = _output(tools / "cuobjdump", "--dump-resource-usage", file.name)
+        sass = _output(tools / "nvdisasm", "-c", file.name)
+    registers, stack = (int(re.findall(rf"{key}:(\d+)", usage)[0]) for key in ("REG", "STACK"))
+    loads = re.findall(r"\b(?:LDG|LDGSTS)\.[.\w]*", sass)
+    bits = [int(found[0]) for load in loads if (found := re.findall(r"\.(64|128)\b", load))]
+    return {
+        "registers": registers,
+        "spilled": stack > 0 or bool(re.search(r"\b(?:LDL|STL)\b", sass)),
+        "shared_bytes": compiled.metadata.shared,
+        "widest_load_bytes": max(bits, default=32) // 8,
+    }
+
+
+def _output(*command: object) -> str:
+    return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,35 @@
+"""Every Triton kernel, as it ships, compiled ahead of time for NVIDIA and AMD."""
+
+import pytest
+
+from lra_mru.bench.compiled import TARGETS, Launch, compile_launch, resources, shipped_launches
+
+LAUNCHES = shipped_launches()
+EVERYWHERE = [launch for launch in LAUNCHES if "bfloat16" not in launch.case]
+
+
+@pytest.mark.parametrize("launch", LAUNCHES, ids=str)
+def test_on_sm_90_without_spills(launch: Launch) -> None:
+    found = resources(compile_launch(launch, TARGETS["sm_90"]))
+    assert not found["spilled"]
+    assert found["widest_load_bytes"] == 16
+    assert found["shared_bytes"] <= 100_000  # so that two programs fit on a multiprocessor
+
+
+@pytest.mark.parametrize("target", ["sm_80", "gfx942"])
+@pytest.mark.parametrize("launch", EVERYWHERE, ids=str)
+def test_compiles_elsewhere(launch: Launch, target: str) -> None:
+    kernel = compile_launch(launch, TARGETS[target])
+    assert kernel.asm["cubin" if target == "sm_80" else "hsaco"]
+    if target == "sm_80":
+        assert not resources(kernel)["spilled"]
+
+
+def test_every_kernel_is_among_them() -> None:
+    from lra_mru.ops.bmru_scan import gpu as bmru_scan
+    from lra_mru.ops.linear_scan import gpu as linear_scan
+    from lra_mru.ops.selective_scan import gpu as selective_scan
+
+    modules = (linear_scan, bmru_scan, selective_scan)
+    kernels = {name for module in modules for name in vars(module) if name.endswith("_kernel")}
+    assert {launch.name for launch in LAUNCHES} == kernels
