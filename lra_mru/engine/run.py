@@ -104,9 +104,9 @@ def prepare(task: SequenceTask) -> None:
 
 
 def best_checkpoint(folder: Path) -> ModelCheckpoint:
-    """Highest validation accuracy, near-ties by the lower validation loss; test data have no say."""
+    """Highest validation accuracy, ties by the lower validation loss; test data have no say."""
     return ModelCheckpoint(
-        dirpath=folder, filename="best", monitor="val/choice", mode="max", enable_version_counter=False
+        dirpath=folder, filename="best", monitor="val/choice", mode="min", enable_version_counter=False
     )
 
 
@@ -201,6 +201,6 @@ def assemble(
         "versions": record.library_versions(),
         "bidirectional": model.bidirectional,
         "pooling": model.pooling,
-        "checkpoint_choice": "highest val/acc, near-ties by lower val/loss; test read once, after training",
+        "checkpoint_choice": "highest val/acc, ties by lower val/loss; test read once, after training",
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
