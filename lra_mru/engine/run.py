@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lra_mru.engine import attempts, record
+from lra_mru.engine.allocator import keep_freed_blocks
 from lra_mru.engine.build import build
 from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
 from lra_mru.engine.errors import ConfigError
@@ -30,6 +31,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str) -> Path | None:
     """
     started = time.monotonic()
     quiet_libraries()
+    keep_freed_blocks()
     check(cfg)
     identity = record.identify(cfg, model=model_name, task=task_name)
     path = record_path(cfg, identity)
