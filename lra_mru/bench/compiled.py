@@ -36,7 +36,7 @@ POINTER = {torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp6
 
 @dataclass(frozen=True)
 class Launch:
-    """One kernel as it would be started: name of the case, kernel, pointers and numbers in order, constants."""
+    """One kernel as it would be started: the case it is from, kernel, pointers and numbers in order, constants."""
 
     case: str
     kernel: Any
@@ -47,8 +47,13 @@ class Launch:
     def name(self) -> str:
         return self.kernel.fn.__name__
 
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Of the pointers."""
+        return tuple(POINTER[value.dtype][1:] for value in self.arguments if isinstance(value, Tensor))
+
     def __str__(self) -> str:
-        return f"{self.name}[{self.case}]"
+        return f"{self.name}[{self.case}, {self.dtypes[0]}]"
 
 
 @contextmanager
@@ -67,12 +72,13 @@ def recorded(case: str) -> Iterator[list[Launch]]:
 
 def shipped_launches() -> list[Launch]:
     """Every kernel once per dtype and variant: long sequences of few channels, so that the three-pass form runs too."""
-    launches: dict[str, Launch] = {}
+    launches: dict[tuple[object, ...], Launch] = {}
     for dtype in (torch.float32, torch.bfloat16, torch.complex64):
         for case, call in _cases(dtype).items():
-            with recorded(f"{case}, {str(dtype).removeprefix('torch.')}") as found:
+            with recorded(case) as found:
                 call()
-            launches |= {str(launch): launch for launch in found if str(launch) not in launches}
+            for launch in found:
+                launches.setdefault((launch.name, launch.dtypes, *launch.constants.items()), launch)
     return list(launches.values())
 
 

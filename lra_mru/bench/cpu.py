@@ -15,6 +15,8 @@ from lra_mru.bench.timing import allocate, interleaved
 from lra_mru.mixers.bmru import BMRU
 from lra_mru.ops.bmru_scan import bmru_scan
 from lra_mru.ops.linear_scan import linear_scan
+from lra_mru.ops.selective_scan import selective_scan
+from lra_mru.ops.selective_scan.reference import selective_scan as selective_scan_loop
 
 ROUNDS = 15
 
@@ -98,6 +100,88 @@ def bmru_inputs(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor, Te
     return c, beta, torch.ones(shape[2]).requires_grad_(), torch.randn(shape)
 
 
+def composed_bmru(c: Tensor, beta: Tensor, alpha: Tensor) -> Tensor:
+    """The same cell from torch ops and linear_scan, its step and sign softened to the surrogates' own functions."""
+    z_soft, sign_soft = (
+        0.5 + torch.atan(torch.pi * (c.abs() - beta)) / torch.pi,
+        2 * torch.atan(torch.pi * c) / torch.pi,
+    )
+    z = z_soft + ((c.abs() > beta).to(c.dtype) - z_soft).detach()
+    sign = sign_soft + (c.sign() - sign_soft).detach()
+    return linear_scan(1 - z, z * sign * alpha)
+
+
+def bmru_against_composed(shape: tuple[int, int, int]) -> Comparison:
+    c, beta, alpha, dh = bmru_inputs(shape)
+    return compare(
+        "bmru_scan forward + backward", shape,
+        lambda: torch.autograd.grad(bmru_scan(c, beta, alpha), (c, beta, alpha), dh),
+        "composed of torch ops, linear_scan",
+        lambda: torch.autograd.grad(composed_bmru(c, beta, alpha), (c, beta, alpha), dh), at_least=2.0, rounds=5,
+    )  # fmt: skip
+
+
+def saved_bytes(call: Callable[[], object]) -> int:
+    """Bytes of the distinct memory that autograd keeps for the backward pass of call."""
+    storages: dict[int, int] = {}
+
+    def note(x: Tensor) -> Tensor:
+        storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+        kept = call()  # alive while counted, so that no memory is used twice
+    del kept
+    return sum(storages.values())
+
+
+def selective_against_loop(backward: bool) -> Comparison:
+    shape, states = (8, 1024, 256), 16
+    u, delta = torch.randn(shape), 0.1 * torch.rand(shape)
+    A, B, C = -torch.rand(shape[2], states) - 0.5, torch.randn(8, 1024, states), torch.randn(8, 1024, states)
+    inputs = [x.requires_grad_(backward) for x in (u, delta, A, B, C)]
+
+    def run(op: Callable[..., tuple[Tensor, Tensor]]) -> None:
+        y, _ = op(*inputs)
+        if backward:
+            torch.autograd.grad(y.sum(), inputs)
+
+    name = "selective_scan forward" + (" + backward" if backward else "")
+    loop = selective_scan_loop
+    return compare(name, shape, lambda: run(selective_scan), "loop in torch", lambda: run(loop), at_least=4.0, rounds=1)
+
+
+def peak_extra_bytes(call: Callable[[], object]) -> int:
+    """The most memory that torch has allocated beyond what it had before, while call runs."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        call()
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return peak
+
+
+def selective_extra_memory() -> float:
+    """Peak of forward + backward beyond inputs, output and gradients, as a multiple of u."""
+    u, delta = torch.randn(8, 1024, 256).requires_grad_(), torch.rand(8, 1024, 256).requires_grad_()
+    A, B, C = -torch.rand(256, 16), torch.randn(8, 1024, 16), torch.randn(8, 1024, 16)
+    dy = torch.randn_like(u)
+    inputs = (u, delta, A.requires_grad_(), B.requires_grad_(), C.requires_grad_())
+    peak = peak_extra_bytes(lambda: torch.autograd.grad(selective_scan(*inputs)[0], inputs, dy))
+    results = sum(x.numel() * x.element_size() for x in (dy, *inputs))  # y has the size of dy
+    return (peak - results) / (u.numel() * u.element_size())
+
+
+def time_per_token(length: int) -> float:
+    """Nanoseconds of linear_scan and bmru_scan forward per step of 128 channels, at a constant number of elements."""
+    shape = (2**20 // length, length, 128)
+    a, b = torch.rand(shape), torch.randn(shape)
+    seconds = interleaved({"linear": lambda: linear_scan(a, b), "bmru": lambda: bmru_scan(b, a, a[0, 0])}, rounds=5)
+    return 1e9 * sum(seconds.values()) / (shape[0] * length)
+
+
 def mixer_against_gru(shape: tuple[int, int, int], at_least: float) -> Comparison:
     _, length, width = shape
     mixer = BMRU(
@@ -137,6 +221,23 @@ def run() -> list[Comparison]:
             show(linear_forward(shape))
             show(linear_both(shape))
             show(bmru_both(shape))
+    show(bmru_against_composed((32, 1024, 128)))
+    show(selective_against_loop(backward=False))
+    show(selective_against_loop(backward=True))
     show(mixer_against_gru((32, 1024, 128), at_least=2.5))
     show(mixer_against_gru((8, 4096, 128), at_least=5.0))
     return comparisons
+
+
+def sizes() -> dict[str, float]:
+    """Saved and extra memory, and the time of a token at two lengths, as ratios; printed with their bars."""
+    c, beta, alpha, _ = bmru_inputs((4, 256, 64))
+    fused, composed = saved_bytes(lambda: bmru_scan(c, beta, alpha)), saved_bytes(lambda: composed_bmru(c, beta, alpha))
+    found = {
+        "bmru_scan: saved bytes / composed (bar < 0.5)": fused / composed,
+        "selective_scan: peak extra memory / size of u (bar < 3)": selective_extra_memory(),
+        "time per token at L = 1,048,576 / L = 1,024 (bar <= 1.2)": time_per_token(2**20) / time_per_token(2**10),
+    }
+    for name, value in found.items():
+        print(f"{name:<60} {value:6.2f}", flush=True)
+    return found

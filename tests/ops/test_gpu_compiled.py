@@ -5,7 +5,7 @@ import pytest
 from lra_mru.bench.compiled import TARGETS, Launch, compile_launch, resources, shipped_launches
 
 LAUNCHES = shipped_launches()
-EVERYWHERE = [launch for launch in LAUNCHES if "bfloat16" not in launch.case]
+EVERYWHERE = [launch for launch in LAUNCHES if "bf16" not in launch.dtypes]
 
 
 @pytest.mark.parametrize("launch", LAUNCHES, ids=str)

@@ -36,8 +36,10 @@ def load_step(
     inside_a = ((s > 0) & (s <= L))[:, None] & (columns < 2 * N)[None, :] if REVERSED else inside_b
     br, bi = load_pairs(b_ptr + base, at, columns, inside_b, 0.0, BLOCK_T, BLOCK_N, ACC)
     if CONSTANT:
-        every_row = tl.broadcast_to(columns[None, :], (BLOCK_T, 2 * BLOCK_N))
-        ar, ai = load_pairs(a_ptr, every_row, columns, inside_a, 1.0, BLOCK_T, BLOCK_N, ACC)
+        decay = tl.load(a_ptr + columns, mask=columns < 2 * N, other=0.0).to(ACC)
+        re, im = tl.split(tl.reshape(decay, (BLOCK_N, 2)))
+        inside = ((s > 0) & (s <= L) if REVERSED else s < L)[:, None]
+        ar, ai = tl.where(inside, re[None, :], 1.0), tl.where(inside, im[None, :], 0.0)
     else:
         a_base = base + 2 * N if REVERSED else base
         ar, ai = load_pairs(a_ptr + a_base, at, columns, inside_a, 1.0, BLOCK_T, BLOCK_N, ACC)

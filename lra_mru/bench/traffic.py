@@ -1,0 +1,95 @@
+"""Bytes that the Triton kernels ask for, counted load by load in Triton's interpreter.
+
+    TRITON_INTERPRET=1 python -m lra_mru.bench.traffic      one JSON line per op and pass
+
+The floor reads each input once and writes each output once, what is kept for backward included.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from triton.runtime.interpreter import InterpreterBuilder
+
+from lra_mru.ops.bmru_scan import gpu as bmru_scan
+from lra_mru.ops.linear_scan import gpu as linear_scan
+from lra_mru.ops.selective_scan import gpu as selective_scan
+
+BATCH, LENGTH, CHANNELS, STATES = 1, 256, 32, 16
+
+
+@contextmanager
+def counted() -> Iterator[dict[str, int]]:
+    """Inside, the unmasked bytes of all loads and stores add up."""
+    moved = {"bytes": 0}
+    load, store = InterpreterBuilder.create_masked_load, InterpreterBuilder.create_masked_store
+
+    def counting_load(self: Any, pointers: Any, mask: Any, *rest: Any) -> Any:
+        found = load(self, pointers, mask, *rest)
+        moved["bytes"] += int(mask.data.sum()) * found.data.itemsize
+        return found
+
+    def counting_store(self: Any, pointers: Any, value: Any, mask: Any, *rest: Any) -> Any:
+        moved["bytes"] += int(mask.data.sum()) * value.data.itemsize
+        return store(self, pointers, value, mask, *rest)
+
+    with (
+        patch.object(InterpreterBuilder, "create_masked_load", counting_load),
+        patch.object(InterpreterBuilder, "create_masked_store", counting_store),
+    ):
+        yield moved
+
+
+def size(*tensors: Tensor) -> int:
+    return sum(x.numel() * x.element_size() for x in tensors)
+
+
+def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
+    """Each pass of each op in float32: the call and its inputs."""
+    x, h0, row = torch.rand(BATCH, LENGTH, CHANNELS), torch.rand(BATCH, CHANNELS), torch.rand(CHANNELS)
+    y, z, w = x.clone(), x.clone(), x.clone()
+    A, B = -torch.rand(CHANNELS, STATES), torch.rand(BATCH, LENGTH, STATES)
+    C, state = B.clone(), torch.rand(BATCH, CHANNELS, STATES)
+    starts = selective_scan.forward(x, y, A, B, C, row, z, row, state, True)[2]
+    u, c = torch.view_as_complex(torch.rand(2, BATCH, LENGTH, CHANNELS, 2)).unbind(0)
+    lam, first = c[0, 0].clone(), c[:, 0].clone()
+    return {
+        "linear_scan forward": (lambda: linear_scan.forward(x, y, h0), (x, y, h0)),
+        "linear_scan backward": (lambda: linear_scan.backward(x, y, h0, z), (x, y, h0, z)),
+        "linear_scan forward, complex constant a": (lambda: linear_scan.forward(lam, u, first), (lam, u, first)),
+        "linear_scan backward, complex constant a": (
+            lambda: linear_scan.backward(lam, u, first, c),
+            (lam, u, first, c),
+        ),
+        "bmru_scan forward": (lambda: bmru_scan.forward(x, y, row, h0), (x, y, row, h0)),
+        "bmru_scan backward": (lambda: bmru_scan.backward(x, y, row, z, h0, w, 1.0), (x, y, row, z, h0, w)),
+        "selective_scan forward": (
+            lambda: selective_scan.forward(x, y, A, B, C, row, z, row, state, True),
+            (x, y, A, B, C, row, z, row, state),
+        ),
+        "selective_scan backward": (
+            lambda: selective_scan.backward(x, y, A, B, C, row, z, row, starts, w, state, True),
+            (x, y, A, B, C, row, z, row, starts, w, state),
+        ),
+    }
+
+
+def main() -> None:
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        raise SystemExit("set TRITON_INTERPRET=1: bytes are counted in Triton's interpreter")
+    for name, (call, inputs) in passes().items():
+        with counted() as moved:
+            outputs = call()
+        floor = size(*inputs, *(outputs if isinstance(outputs, tuple) else (outputs,)))
+        elements = BATCH * LENGTH * CHANNELS
+        row = {"pass": name, "bytes_per_element": moved["bytes"] / elements, "floor": floor / elements}
+        print(json.dumps(row | {"ratio": moved["bytes"] / floor}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
