@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does: torch's threads else spin beside our own
+
 import torch
 
 from lra_mru.bench.timing import machine
