@@ -1,9 +1,7 @@
 """One run, from config to record: build, train, choose by validation, test once, write."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,9 +15,10 @@ from lra_mru.engine.console import is_first_process, progress_callback, quiet_li
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.forecast import forecast
 from lra_mru.engine.guards import NonFiniteGuard, SafeStop
-from lra_mru.engine.meters import Speedometer, activation_bytes_per_token, peak_bytes
+from lra_mru.engine.meters import Speedometer
 from lra_mru.engine.module import SequenceClassifier
 from lra_mru.engine.optim import named_groups
+from lra_mru.engine.summary import num_params, summarize
 from lra_mru.model import SequenceModel
 from lra_mru.tasks.base import SequenceTask
 
@@ -70,7 +69,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str) -> Path | None:
         return None
     report_metrics(module.results)
     if path:
-        content = assemble(cfg, identity, task, module, trainer, best, meter)
+        content = summarize(cfg, identity, task, module, trainer, best, meter)
         record.write_record(path, content | {"wall_s": round(time.monotonic() - started, 1)})
     return path
 
@@ -140,69 +139,7 @@ def describe(model: SequenceModel, task: SequenceTask) -> str:
     return f"{task.variant}   {num_params(model):,} parameters ({counts})"
 
 
-def num_params(model: SequenceModel) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
 def report_metrics(results: dict[str, float]) -> None:
     for name, value in results.items():
         if "/acc" in name:
             say(f"  {name:<20} {value:.4f}")
-
-
-def assemble(
-    cfg: DictConfig,
-    identity: record.Identity,
-    task: SequenceTask,
-    module: SequenceClassifier,
-    trainer: pl.Trainer,
-    best: ModelCheckpoint,
-    meter: Speedometer,
-) -> dict[str, Any]:
-    """Everything the leaderboard may show of this run, and everything needed to repeat it."""
-    model, device = module.model, trainer.strategy.root_device
-    limit = model.max_length
-    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-    peak = peak_bytes(device)  # before the batch below adds to it
-    batch = next(iter(task.val_dataloader()))
-    return {
-        "schema": record.SCHEMA,
-        "model": identity.model,
-        "task": identity.task,
-        "variant": task.variant,
-        "budget": identity.budget,
-        "seed": identity.seed,
-        "config_hash": identity.config_hash,
-        "config": identity.config,
-        "git": record.code_version(),
-        "num_params": num_params(model),
-        "metrics": {"val/acc": checkpoint["val/acc"]} | module.results,
-        "skipped": {
-            f"test/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
-            for suffix, steps in task.test_sets.items()
-            if limit is not None and steps > limit
-        },
-        "floors": task.floors(),
-        "throughput": {
-            "train_tokens_per_s": meter.train_tokens_per_s(trainer.world_size),
-            "eval_tokens_per_s": meter.eval_tokens_per_s(trainer.world_size),
-            "step_ms": meter.step_ms(),
-        },
-        "memory": {
-            "peak_bytes": peak,
-            "activation_bytes_per_token": activation_bytes_per_token(model, module.loss, batch),
-            "state_bytes": model.state_bytes(task.spec.max_length),
-        },
-        "steps": trainer.global_step,
-        "best_step": checkpoint["global_step"],
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "num_devices": trainer.world_size,
-        "cores": torch.get_num_threads(),
-        "precision": cfg.trainer.precision,
-        "compile": cfg.compile,
-        "versions": record.library_versions(),
-        "bidirectional": model.bidirectional,
-        "pooling": model.pooling,
-        "checkpoint_choice": "highest val/acc, ties by lower val/loss; test read once, after training",
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
