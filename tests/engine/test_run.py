@@ -172,3 +172,9 @@ def test_activation_bytes_count_each_saved_tensor_once():
         return hidden.exp().sum() + hidden.exp().sum()  # saves two exps; input and weight are not activations
 
     assert activation_bytes_per_token(layer, loss, batch) == 2 * 8 * 4
+
+
+def test_an_experiment_is_the_same_run_as_the_choices_it_stands_for(composed):
+    named = composed("experiment=gaussian")
+    spelled = composed("task=copy_first", "budget=quick", "task.distractors=gaussian")
+    assert identify(named, model="bmru", task="copy_first") == identify(spelled, model="bmru", task="copy_first")
