@@ -2,6 +2,9 @@
 
 A row says "ours / theirs" where lower is better and the bar is a ceiling: the fused scan against torch additions that
 move the same bytes (and, as the scan does, allocate their outputs), or "theirs / ours" where the bar is a floor.
+
+Threads that wait sleep (OMP_WAIT_POLICY=PASSIVE, as in train.py), which costs torch.nn.GRU dearly: it waits at every
+step. OMP_WAIT_POLICY=ACTIVE in the environment gives the GRU its best case, and the scans their worst.
 """
 
 from collections.abc import Callable

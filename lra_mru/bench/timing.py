@@ -1,6 +1,7 @@
 """Interleaved timing: everything that is compared is measured in one run, turn and turn about, on one machine."""
 
 import ctypes
+import os
 import platform
 import statistics
 import time
@@ -20,7 +21,11 @@ def machine() -> str:
             line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
         ]
         cpu = f"{len(names)} x {names[0]}" if names else cpu
-    return f"{cpu}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"
+    waiting = os.environ.get("OMP_WAIT_POLICY", "default")
+    return (
+        f"{cpu}, {torch.get_num_threads()} threads (OMP_WAIT_POLICY {waiting}), torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )
 
 
 def allocate(memory: Literal["reused", "fresh"]) -> None:
