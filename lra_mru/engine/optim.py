@@ -36,7 +36,7 @@ def make_optimizer(
 ) -> AdamW:
     """AdamW whose groups take their rate (lr * lr_factor) and decay from the config.
 
-    Raises: ValueError for a group that a mixer declares and the config does not, or the reverse sense of a rate.
+    Raises: ValueError for a rate or decay out of range, or a group that a mixer declares and the config does not.
     """
     if lr <= 0 or weight_decay < 0:
         raise ValueError(f"optim.lr={lr} must be above 0 and optim.weight_decay={weight_decay} at least 0")
