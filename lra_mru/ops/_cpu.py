@@ -22,7 +22,8 @@ BLOCK_ROWS = 16  # steps of time in one block of a reversed pass
 
 def array(x: Tensor) -> np.ndarray:
     """NumPy array on x's own memory, on a copy where x is not contiguous; bfloat16 as raw uint16 bits. To be read."""
-    return output(x.detach().resolve_conj().resolve_neg().contiguous())
+    x = x.contiguous()
+    return (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy(force=True)
 
 
 def output(x: Tensor) -> np.ndarray:

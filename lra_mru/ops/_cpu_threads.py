@@ -3,7 +3,8 @@
 import functools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,45 @@ def claim(todo: Any) -> int:
     return unit if unit < todo[1] else -1
 
 
+class _Call:
+    """Work handed to another thread. Whoever acquires `taken` first does it, or, for the caller, need not wait for it.
+
+    A future of concurrent.futures does the same, but takes 20 us longer to submit when the caches are cold, as they
+    always are between two scans: 2 % of a scan of 16 MiB.
+    """
+
+    def __init__(self, work: Callable[..., None], args: tuple[object, ...]) -> None:
+        self.work, self.args, self.taken = work, args, Lock()
+        self.outcome: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def finish(self) -> None:
+        """Wait for a thread that has started; one that has not even woken is not waited for."""
+        if not self.taken.acquire(blocking=False) and (error := self.outcome.get()) is not None:
+            raise error
+
+
+def _serve(calls: "SimpleQueue[_Call]") -> None:
+    while True:
+        call = calls.get()
+        if call.taken.acquire(blocking=False):
+            try:
+                call.work(*call.args)
+                call.outcome.put(None)
+            except BaseException as error:  # whatever it is, the thread that waits raises it
+                call.outcome.put(error)
+        del call  # its tensors
+
+
 @functools.cache
-def _pool(num_workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(num_workers, thread_name_prefix="lra_mru_ops")
+def _workers(number: int) -> "SimpleQueue[_Call]":
+    """The queue that `number` threads serve as long as the program runs."""
+    calls: SimpleQueue[_Call] = SimpleQueue()
+    for _ in range(number):
+        Thread(target=_serve, args=(calls,), name="lra_mru_ops", daemon=True).start()
+    return calls
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child inherits the pool but none of its threads
+os.register_at_fork(after_in_child=_workers.cache_clear)  # a forked child inherits the queue but none of its threads
 
 
 def share(work: Callable[..., None], units: int, elements: int, *args: object) -> None:
@@ -52,11 +86,12 @@ def share(work: Callable[..., None], units: int, elements: int, *args: object) -
     """
     threads = max(1, min(torch.get_num_threads(), units, elements // MIN_ELEMENTS_PER_THREAD))
     todo = np.array([0, units])
-    futures = [_pool(threads - 1).submit(work, todo, *args) for _ in range(threads - 1)]
+    calls = [_Call(work, (todo, *args)) for _ in range(threads - 1)]
+    for call in calls:
+        _workers(threads - 1).put(call)
     work(todo, *args)
-    for future in futures:
-        if not future.cancel():  # a thread that has not even woken is not waited for
-            future.result()
+    for call in calls:
+        call.finish()
 
 
 def run(work: Callable[..., None], batch: int, length: int, channels: int, *args: object) -> None:

@@ -1,6 +1,7 @@
 """The kernels share out work over threads: same numbers for any number of them, in any thread, after any fork."""
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,8 +28,8 @@ def _restored_threads() -> Iterator[None]:
 @pytest.mark.parametrize("first_case", FIRST_CASES, ids=str)
 def test_number_of_threads_changes_no_bit(first_case, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     pools: list[int] = []
-    pool = _cpu_threads._pool
-    monkeypatch.setattr(_cpu_threads, "_pool", lambda size: pools.append(size) or pool(size))
+    workers = _cpu_threads._workers
+    monkeypatch.setattr(_cpu_threads, "_workers", lambda number: pools.append(number) or workers(number))
     arguments = first_case.inputs(*SHAPE)
     torch.set_num_threads(1)
     one = outputs_and_gradients(first_case.fused, arguments)
@@ -52,6 +53,21 @@ def test_python_threads_at_once() -> None:
         assert list(pool.map(_scan_sum, range(4))) == expected
 
 
+def test_an_error_in_another_thread_is_raised_in_the_one_that_asked() -> None:
+    caller = threading.get_ident()
+    other_has_failed = threading.Event()
+
+    def work(todo: object) -> None:
+        if threading.get_ident() != caller:
+            other_has_failed.set()
+            raise RuntimeError("no memory for the other half")
+        assert other_has_failed.wait(timeout=60)
+
+    torch.set_num_threads(2)
+    with pytest.raises(RuntimeError, match="the other half"):
+        _cpu_threads.share(work, units=2, elements=1 << 20)
+
+
 def _scan_in_child(queue) -> None:  # type: ignore[no-untyped-def]
     torch.set_num_threads(2)
     queue.put(_scan_sum(0))
@@ -60,7 +76,7 @@ def _scan_in_child(queue) -> None:  # type: ignore[no-untyped-def]
 def test_a_forked_child_starts_its_own_threads() -> None:
     torch.set_num_threads(2)
     expected = _scan_sum(0)
-    assert _cpu_threads._pool.cache_info().currsize > 0
+    assert _cpu_threads._workers.cache_info().currsize > 0
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
     child = context.Process(target=_scan_in_child, args=(queue,))

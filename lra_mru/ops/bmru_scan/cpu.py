@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lra_mru.ops._cpu import add_up, array, clear, copy, helper, kernel, output, widen
-from lra_mru.ops._cpu_memory import flush, prefetch_for_reversed, store_row, streams
+from lra_mru.ops._cpu_memory import empty_like, flush, prefetch_for_reversed, store_row, streams
 from lra_mru.ops._cpu_threads import claim, run
 
 PI2 = math.pi**2
@@ -79,27 +79,29 @@ def _backward(
     num_blocks = -(-N // block)
     carry, partial = np.empty(block, h0.dtype), np.empty(block, h0.dtype)
     dc_t, dbeta_t = np.empty(block, h0.dtype), np.empty(block, h0.dtype)
+    c_flat, beta_flat, h_flat, dh_flat = c.reshape(-1), beta.reshape(-1), h.reshape(-1), dh.reshape(-1)
     dc_flat, dbeta_flat = dc.reshape(-1), dbeta.reshape(-1)
     unit = claim(todo)
     while unit >= 0:
         i, n0 = unit // num_blocks, unit % num_blocks * block
         n1 = min(n0 + block, N)
-        k, p, up = carry[: n1 - n0], partial[: n1 - n0], alpha[n0:n1]
+        width = n1 - n0
+        k, p, up = carry[:width], partial[:width], alpha[n0:n1]
         clear(k)
         clear(p)
         for t in range(L - 1, -1, -1):
-            prefetch_for_reversed(c, i, t, n0, n1)
-            prefetch_for_reversed(beta, i, t, n0, n1)
-            prefetch_for_reversed(h, i, t, n0, n1)
-            prefetch_for_reversed(dh, i, t, n0, n1)
+            start = np.uint64((i * L + t) * N + n0)
+            prefetch_for_reversed(c_flat, start, t, N, width)
+            prefetch_for_reversed(beta_flat, start, t, N, width)
+            prefetch_for_reversed(h_flat, start, t, N, width)
+            prefetch_for_reversed(dh_flat, start, t, N, width)
             c_t, beta_t, dh_t = c[i, t, n0:n1], beta[i, t, n0:n1], dh[i, t, n0:n1]
             if t > 0:
                 _step_back(c_t, beta_t, up, h[i, t - 1, n0:n1], dh_t, keep, k, dc_t, dbeta_t, p)
             else:
                 _step_back(c_t, beta_t, up, h0[i, n0:n1], dh_t, keep, k, dc_t, dbeta_t, p)
-            start = np.uint64((i * L + t) * N + n0)
-            store_row(dc_flat, start, dc_t, n1 - n0, stream)
-            store_row(dbeta_flat, start, dbeta_t, n1 - n0, stream)
+            store_row(dc_flat, start, dc_t, width, stream)
+            store_row(dbeta_flat, start, dbeta_t, width, stream)
             add_up(t, p, dalpha[i, n0:n1])
         copy(dh0[i, n0:n1], k)
         unit = claim(todo)
@@ -107,7 +109,7 @@ def _backward(
 
 
 def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
-    h = torch.empty_like(c, memory_format=torch.contiguous_format)
+    h = empty_like(c)
     run(_forward, *c.shape, streams(h), array(c), array(beta), array(alpha), array(h0), output(h))
     return h
 
@@ -115,8 +117,8 @@ def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
 def backward(
     c: Tensor, beta: Tensor, alpha: Tensor, h: Tensor, h0: Tensor, dh: Tensor, carry_grad: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dc, dbeta = (torch.empty_like(c, memory_format=torch.contiguous_format) for _ in range(2))
-    dh0 = torch.empty_like(h0, memory_format=torch.contiguous_format)
+    dc, dbeta = (empty_like(c) for _ in range(2))
+    dh0 = empty_like(h0)
     sums = torch.zeros(h0.shape, dtype=torch.float64)  # one row per batch element: any split over threads adds alike
     keep = np.dtype(str(h0.dtype).removeprefix("torch.")).type(carry_grad)
     inputs = (array(x) for x in (c, beta, alpha, h, h0, dh))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lra_mru.ops._cpu import add_up, array, clear, copy, helper, kernel, output, widen
-from lra_mru.ops._cpu_memory import flush, prefetch_for_reversed, store_row, streams
+from lra_mru.ops._cpu_memory import empty_like, flush, prefetch_for_reversed, store_row, streams
 from lra_mru.ops._cpu_threads import claim, run
 
 
@@ -37,22 +37,26 @@ def _forward(todo: Any, block: int, vary: int, stream: bool, a: Any, b: Any, h0:
 
 
 @helper
-def _step_back(a_t: Any, h_prev: Any, dh_t: Any, carry: Any, db_t: Any, da_t: Any) -> None:
+def _step_back(
+    a: Any, dh: Any, start: Any, h: Any, start_prev: Any, width: Any, carry: Any, db_t: Any, da_t: Any
+) -> None:  # fmt: skip
     """One step of the reversed pass, a varying in time: carry is what reaches h[t], then h[t-1], from later steps."""
-    for n in range(len(dh_t)):
-        g = widen(dh_t[n]) + carry[n]
+    for n in range(np.uint64(width)):
+        g = widen(dh[start + n]) + carry[n]
         db_t[n] = g
-        da_t[n] = g * np.conj(widen(h_prev[n]))
-        carry[n] = np.conj(widen(a_t[n])) * g
+        da_t[n] = g * np.conj(widen(h[start_prev + n]))
+        carry[n] = np.conj(widen(a[start + n])) * g
 
 
 @helper
-def _step_back_constant(a: Any, h_prev: Any, dh_t: Any, carry: Any, db_t: Any, da: Any) -> None:
-    """The same with a constant a, whose gradient adds up."""
-    for n in range(len(dh_t)):
-        g = widen(dh_t[n]) + carry[n]
+def _step_back_constant(
+    a: Any, dh: Any, start: Any, h: Any, start_prev: Any, width: Any, carry: Any, db_t: Any, da: Any
+) -> None:  # fmt: skip
+    """The same with a constant a (width,), whose gradient adds up."""
+    for n in range(np.uint64(width)):
+        g = widen(dh[start + n]) + carry[n]
         db_t[n] = g
-        da[n] += g * np.conj(widen(h_prev[n]))
+        da[n] += g * np.conj(widen(h[start_prev + n]))
         carry[n] = np.conj(a[n]) * g
 
 
@@ -63,25 +67,26 @@ def _backward(
     _, L, N = h.shape
     num_blocks = -(-N // block)
     carry, da_t, db_t = np.empty(block, h0.dtype), np.empty(block, h0.dtype), np.empty(block, h0.dtype)
+    a_flat, h_flat, h0_flat, dh_flat = a.reshape(-1), h.reshape(-1), h0.reshape(-1), dh.reshape(-1)
     da_flat, db_flat = da.reshape(-1), db.reshape(-1)
     unit = claim(todo)
     while unit >= 0:
         i, n0 = unit // num_blocks, unit % num_blocks * block
         n1 = min(n0 + block, N)
-        k = carry[: n1 - n0]
-        clear(k)
+        width = n1 - n0
+        clear(carry)
         for t in range(L - 1, -1, -1):
-            prefetch_for_reversed(a, i, t, n0, n1)
-            prefetch_for_reversed(h, i, t, n0, n1)
-            prefetch_for_reversed(dh, i, t, n0, n1)
-            if t > 0:
-                _step_back(a[i, t, n0:n1], h[i, t - 1, n0:n1], dh[i, t, n0:n1], k, db_t, da_t)
-            else:
-                _step_back(a[i, t, n0:n1], h0[i, n0:n1], dh[i, t, n0:n1], k, db_t, da_t)
             start = np.uint64((i * L + t) * N + n0)
-            store_row(da_flat, start, da_t, n1 - n0, stream)
-            store_row(db_flat, start, db_t, n1 - n0, stream)
-        copy(dh0[i, n0:n1], k)
+            prefetch_for_reversed(a_flat, start, t, N, width)
+            prefetch_for_reversed(h_flat, start, t, N, width)
+            prefetch_for_reversed(dh_flat, start, t, N, width)
+            if t > 0:
+                _step_back(a_flat, dh_flat, start, h_flat, start - np.uint64(N), width, carry, db_t, da_t)
+            else:
+                _step_back(a_flat, dh_flat, start, h0_flat, np.uint64(i * N + n0), width, carry, db_t, da_t)
+            store_row(da_flat, start, da_t, width, stream)
+            store_row(db_flat, start, db_t, width, stream)
+        copy(dh0[i, n0:n1], carry[:width])
         unit = claim(todo)
     flush()
 
@@ -94,37 +99,38 @@ def _backward_constant(
     _, L, N = h.shape
     num_blocks = -(-N // block)
     carry, partial, db_t = np.empty(block, h0.dtype), np.empty(block, h0.dtype), np.empty(block, h0.dtype)
-    db_flat = db.reshape(-1)
+    h_flat, h0_flat, dh_flat, db_flat = h.reshape(-1), h0.reshape(-1), dh.reshape(-1), db.reshape(-1)
     unit = claim(todo)
     while unit >= 0:
         i, n0 = unit // num_blocks, unit % num_blocks * block
         n1 = min(n0 + block, N)
-        k, p, decay = carry[: n1 - n0], partial[: n1 - n0], a[n0:n1]
-        clear(k)
-        clear(p)
+        width, decay = n1 - n0, a[n0:n1]
+        clear(carry)
+        clear(partial)
         for t in range(L - 1, -1, -1):
-            prefetch_for_reversed(h, i, t, n0, n1)
-            prefetch_for_reversed(dh, i, t, n0, n1)
+            start = np.uint64((i * L + t) * N + n0)
+            prefetch_for_reversed(h_flat, start, t, N, width)
+            prefetch_for_reversed(dh_flat, start, t, N, width)
             if t > 0:
-                _step_back_constant(decay, h[i, t - 1, n0:n1], dh[i, t, n0:n1], k, db_t, p)
+                _step_back_constant(decay, dh_flat, start, h_flat, start - np.uint64(N), width, carry, db_t, partial)
             else:
-                _step_back_constant(decay, h0[i, n0:n1], dh[i, t, n0:n1], k, db_t, p)
-            store_row(db_flat, np.uint64((i * L + t) * N + n0), db_t, n1 - n0, stream)
-            add_up(t, p, da[i, n0:n1])
-        copy(dh0[i, n0:n1], k)
+                _step_back_constant(decay, dh_flat, start, h0_flat, np.uint64(i * N + n0), width, carry, db_t, partial)
+            store_row(db_flat, start, db_t, width, stream)
+            add_up(t, partial, da[i, n0:n1])
+        copy(dh0[i, n0:n1], carry[:width])
         unit = claim(todo)
     flush()
 
 
 def forward(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
-    h = torch.empty_like(b, memory_format=torch.contiguous_format)
+    h = empty_like(b)
     rows = a.reshape(1, 1, -1) if a.dim() == 1 else a
     run(_forward, *b.shape, int(a.dim() == 3), streams(h), array(rows), array(b), array(h0), output(h))
     return h
 
 
 def backward(a: Tensor, h: Tensor, h0: Tensor, dh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    da, db, dh0 = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (a, h, h0))
+    da, db, dh0 = (empty_like(x) for x in (a, h, h0))
     inputs = [array(x) for x in (a, h, h0, dh)]
     if a.dim() == 3:
         run(_backward, *h.shape, streams(da, db), *inputs, output(da), output(db), output(dh0))

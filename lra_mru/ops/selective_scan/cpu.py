@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lra_mru.ops._cpu import array, clear, copy, helper, kernel, narrow, output, widen
 from lra_mru.ops._cpu_math import LOG2_E, exp2, sigmoid, softplus
+from lra_mru.ops._cpu_memory import empty_like
 from lra_mru.ops._cpu_threads import claim, share
 from lra_mru.ops.selective_scan import CHUNK
 
@@ -224,7 +225,7 @@ def forward(
     softened: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     batch, length, channels = u.shape
-    y = torch.empty_like(u, memory_format=torch.contiguous_format)
+    y = empty_like(u)
     h_last = torch.empty(batch, A.shape[1], channels, dtype=h0.dtype)
     starts = torch.empty(batch, -(-length // CHUNK), A.shape[1], channels, dtype=h0.dtype)
     inputs = [array(x) for x in (u, delta, _rows(A) * LOG2_E, B, C, skip, u if z is None else z, bias, _rows(h0))]
@@ -240,8 +241,8 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     batch, length, channels = u.shape
     num_states, num_blocks = A.shape[1], -(-channels // WIDTH)
-    du, ddelta = (torch.empty_like(u, memory_format=torch.contiguous_format) for _ in range(2))
-    dz = torch.empty_like(u if z is not None else u[:0], memory_format=torch.contiguous_format)
+    du, ddelta = (empty_like(u) for _ in range(2))
+    dz = empty_like(u if z is not None else u[:0])
     dA = torch.zeros(batch, num_states, channels, dtype=torch.float64)
     dskip, dbias = (torch.zeros(batch, channels, dtype=torch.float64) for _ in range(2))
     dB, dC = (torch.zeros(num_blocks, batch, length, num_states, dtype=starts.dtype) for _ in range(2))
