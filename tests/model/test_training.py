@@ -11,7 +11,8 @@ from lra_mru.engine.module import SequenceClassifier
 from lra_mru.engine.optim import make_optimizer
 from lra_mru.spec import Batch, TaskSpec
 
-FADING = {"gru", "mingru", "mamba"}  # input-dependent gates that start by forgetting: 600 steps do not teach them
+# Gates that see the input start by forgetting within a few steps and have further to go: they need a higher rate.
+SETTINGS = {"gru": (64, 1e-2), "mingru": (64, 1e-2), "mamba": (32, 5e-3)}  # width, rate
 LISTOPS = TaskSpec(kind="tokens", vocab_size=15, num_classes=10, max_length=40, chance=0.1)
 
 
@@ -60,23 +61,25 @@ def test_learns_32_listops_examples_by_heart(composed, small_model, name):
     pytest.fail(f"{learner.accuracy(batch):.3f} after 300 steps")
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - FADING))
+@pytest.mark.parametrize("name", MODELS)
 def test_solves_copy_first_over_50_symbols(composed, small_model, name):
     task = build(composed("task=copy_first", "task.T=50", "task.batch_size=32").task, "task")
-    learner = Learner(composed, small_model(name, spec=task.spec, d_model=32, block_params=12, pooling="last"), lr=3e-3)
+    width, lr = SETTINGS.get(name, (32, 3e-3))
+    model = small_model(name, spec=task.spec, d_model=width, block_params=12, pooling="last")
+    learner = Learner(composed, model, lr)
     recent = []
-    for batch in task.train_loader(start_step=0, num_steps=600, rank=0, world_size=1):
+    for batch in task.train_loader(start_step=0, num_steps=1500, rank=0, world_size=1):
         recent = [*recent[-2:], learner.accuracy(batch)]  # before it learns from it: never seen rows
         if recent == [1.0] * 3:
             return
         learner.learn(batch)
-    pytest.fail(f"{np.mean(recent):.3f} on fresh batches after 600 steps")
+    pytest.fail(f"{np.mean(recent):.3f} on fresh batches after 1,500 steps")
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_trains_in_bfloat16_without_nan(composed, small_model, name):
     learner = Learner(composed, small_model(name, spec=LISTOPS), lr=3e-3)
     batch = listops_batch(8)
-    losses = [learner.learn(batch, torch.bfloat16) for _ in range(30)]
+    losses = [learner.learn(batch, torch.bfloat16) for _ in range(500)]
     assert np.isfinite(losses).all()
     assert np.mean(losses[-5:]) < 0.9 * losses[0]
