@@ -13,16 +13,16 @@ from support import ROOT, TINY_COPY
 @pytest.mark.parametrize("launcher", ["local_jobs", "ray"])
 def test_a_multirun_of_four_gives_four_records_in_folders_of_their_own(tmp_path, launcher):
     command = [sys.executable, ROOT / "train.py", "-m", f"hydra/launcher={launcher}", "model=bmru,lru", "seed=0,1"]
-    places = [f"{key}_dir={tmp_path / key}" for key in ("results", "runs")]
+    places = [f"results_dir={tmp_path / 'records'}", f"runs_dir={tmp_path / 'runs'}"]  # not cwd/results: custom budgets
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*command, *TINY_COPY, *places], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stderr
-    records = [json.loads(path.read_text()) for path in tmp_path.glob("results/runs/**/seed*.json")]
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("records/runs/**/seed*.json")]
     assert sorted((r["model"], r["seed"]) for r in records) == [("bmru", 0), ("bmru", 1), ("lru", 0), ("lru", 1)]
     assert len(list(tmp_path.glob("runs/copy_first/*/seed*/attempt1"))) == 4
-    page = (tmp_path / "results" / "leaderboard.md").read_text()
+    page = (tmp_path / "records" / "leaderboard.md").read_text()
     assert page.count("n = 2") >= 2
 
 
