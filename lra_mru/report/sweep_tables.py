@@ -85,17 +85,20 @@ def draw_front(sweep: Sweep, models: list[str]) -> bytes:
 
 def _panel(axes: Axes, sweep: Sweep, first: str, name: str, models: list[str]) -> None:
     front = sweep.front
-    for candidate in sweep.candidates:
+    for number, candidate in enumerate(sorted(sweep.candidates, key=lambda c: c.values[name])):
         colour, marker = _look(candidate.model, models)
         x, y = _scaled(candidate, name), _scaled(candidate, first)
         fill = colour if candidate in front else "none"
         axes.plot(x, y, linestyle="", marker=marker, markerfacecolor=fill, markeredgecolor=colour, markersize=7)
         label = ", ".join(map(str, candidate.trials))
-        axes.annotate(label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7, color=GREY)
+        side = 6 if number % 2 == 0 else -12  # neighbours on a line: one number above, the next below
+        axes.annotate(label, (x, y), (0, side), textcoords="offset points", fontsize=7, color=GREY, ha="center")
     places = [_scaled(candidate, name) for candidate in sweep.candidates]
     wide = min(places) > 0 and max(places) > 10 * min(places)
     axes.set(xscale="log" if wide else "linear", xlabel=f"{LABELS[name]}, {BETTER[sweep.goals[name]]}")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.5g}")
+    if not wide:
+        axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(lambda value, _: _number(value))
     axes.margins(0.12)
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -113,5 +116,8 @@ def _scaled(candidate: Candidate, name: str) -> float:
 def _cell(name: str, value: float) -> str:
     if name == "val/acc":
         return percent(value)
-    scaled = value * SCALES.get(name, 1.0)
-    return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"
+    return _number(value * SCALES.get(name, 1.0))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
