@@ -1,10 +1,13 @@
 """What every test may use: composed configs, and batches with padding of any content."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs so, and programs inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests send it to programs that must obey
 
 import pytest
 import torch

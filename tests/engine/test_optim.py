@@ -34,9 +34,10 @@ def test_every_parameter_stands_in_exactly_one_group_with_its_own_rate_and_decay
     seen = [p for group in optimizer.param_groups for p in group["params"]]
     assert len(seen) == len(set(seen)) == len(list(module.model.parameters()))
     by_name = {group["name"]: group for group in optimizer.param_groups}
-    lr = module.optim["lr"]
+    lr, decay = module.optim["lr"], module.optim["weight_decay"]
+    assert decay > 0
     assert by_name["decay"]["lr"] == by_name["no_decay"]["lr"] == lr
-    assert (by_name["decay"]["weight_decay"], by_name["no_decay"]["weight_decay"]) == (0.05, 0.0)
+    assert (by_name["decay"]["weight_decay"], by_name["no_decay"]["weight_decay"]) == (decay, 0.0)
     group_of = {id(p): group["name"] for group in optimizer.param_groups for p in group["params"]}
     groups = {n: group_of[id(p)] for n, p in module.model.named_parameters()}
     assert all(groups[n] == "no_decay" for n in groups if "norm" in n or n == "head.bias")
