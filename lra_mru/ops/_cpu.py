@@ -22,14 +22,17 @@ BLOCK_ROWS = 16  # steps of time in one block of a reversed pass
 
 def array(x: Tensor) -> np.ndarray:
     """NumPy array on x's own memory, on a copy where x is not contiguous; bfloat16 as raw uint16 bits. To be read."""
-    x = x.contiguous()
-    return (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy(force=True)
+    return _bits(x.contiguous()).numpy(force=True)
 
 
 def output(x: Tensor) -> np.ndarray:
     """The same for a tensor that a kernel writes: never on a copy."""
     assert x.is_contiguous(), "a kernel would write into a copy"
-    return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
+    return _bits(x).numpy()
+
+
+def _bits(x: Tensor) -> Tensor:
+    return x.view(torch.uint16) if x.dtype == torch.bfloat16 else x
 
 
 def widen(x: Any) -> Any:

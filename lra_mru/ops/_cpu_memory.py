@@ -1,5 +1,4 @@
-"""How rows travel between memory and a Numba kernel: fetched early when time runs backwards, written past the caches,
-into huge pages.
+"""How rows travel between memory and a kernel: fetched early in reversed time, written past the caches, to huge pages.
 
 A scan computes next to nothing for each byte it moves, so these three habits are most of its speed.
 """
@@ -20,8 +19,7 @@ from lra_mru.ops._cpu import BLOCK_ROWS, helper, narrow
 
 CACHE_LINE_BYTES = 64
 STREAMED_BYTES = 8 << 20  # an output of this size or more would only push its neighbours out of the caches
-MADV_HUGEPAGE = getattr(mmap, "MADV_HUGEPAGE", None)  # None where the system is not Linux
-_madvise = ctypes.CDLL(None).madvise if MADV_HUGEPAGE is not None else None
+_madvise = ctypes.CDLL(None).madvise if hasattr(mmap, "MADV_HUGEPAGE") else None  # on Linux only
 if _madvise is not None:
     _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
@@ -119,7 +117,7 @@ def empty_like(x: Tensor) -> Tensor:
     if out.nbytes >= STREAMED_BYTES and _madvise is not None:
         start, size = out.data_ptr(), out.nbytes
         page = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-        _madvise(page, start + size - page, MADV_HUGEPAGE)  # advice: what comes of a refusal is 4 KiB pages
+        _madvise(page, start + size - page, mmap.MADV_HUGEPAGE)  # advice: what comes of a refusal is 4 KiB pages
     return out
 
 

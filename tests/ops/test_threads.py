@@ -27,16 +27,16 @@ def _restored_threads() -> Iterator[None]:
 
 @pytest.mark.parametrize("first_case", FIRST_CASES, ids=str)
 def test_number_of_threads_changes_no_bit(first_case, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    pools: list[int] = []
+    others: list[int] = []
     workers = _cpu_threads._workers
-    monkeypatch.setattr(_cpu_threads, "_workers", lambda number: pools.append(number) or workers(number))
+    monkeypatch.setattr(_cpu_threads, "_workers", lambda number: others.append(number) or workers(number))
     arguments = first_case.inputs(*SHAPE)
     torch.set_num_threads(1)
     one = outputs_and_gradients(first_case.fused, arguments)
-    assert pools == []
+    assert others == []
     torch.set_num_threads(3)
     three = outputs_and_gradients(first_case.fused, arguments)
-    assert set(pools) == {2}
+    assert set(others) == {2}
     assert all(torch.equal(one[name], three[name]) for name in one)
 
 
