@@ -22,6 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from lra_mru.ops import _gpu
+from lra_mru.ops._tiling import FULL_GPU
 from lra_mru.ops.bmru_scan import gpu as bmru_scan
 from lra_mru.ops.linear_scan import gpu as linear_scan
 from lra_mru.ops.selective_scan import gpu as selective_scan
@@ -40,6 +41,7 @@ class Launch:
 
     case: str
     kernel: Any
+    num_warps: int
     arguments: tuple[Any, ...]
     constants: dict[str, Any]
 
@@ -61,8 +63,10 @@ def recorded(case: str) -> Iterator[list[Launch]]:
     """Inside, launches are noted instead of made."""
     launches: list[Launch] = []
 
-    def note(kernel: Any, grid: tuple[int, ...], device_of: Tensor, *arguments: Any, **constants: Any) -> None:
-        launches.append(Launch(case, kernel, arguments, constants))
+    def note(
+        kernel: Any, grid: tuple[int, ...], device_of: Tensor, *arguments: Any, num_warps: int = 1, **constants: Any
+    ) -> None:  # fmt: skip
+        launches.append(Launch(case, kernel, num_warps, arguments, constants))
 
     with ExitStack() as stack:
         for module in (linear_scan, bmru_scan, selective_scan):
@@ -71,7 +75,9 @@ def recorded(case: str) -> Iterator[list[Launch]]:
 
 
 def shipped_launches() -> list[Launch]:
-    """Every kernel once per dtype and variant: long sequences of few channels, so that the three-pass form runs too."""
+    """Every kernel once per dtype and variant: long sequences of few channels, so that the three-pass form runs too,
+    and for selective_scan a batch that fills a GPU, where programs are wide.
+    """
     launches: dict[tuple[object, ...], Launch] = {}
     for dtype in (torch.float32, torch.bfloat16, torch.complex64):
         for case, call in _cases(dtype).items():
@@ -98,20 +104,22 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
     }
     if dtype.is_complex:
         return cases
-    A, B = empty(channels, states, like=small), empty(batch, length, states)
-    state, starts = empty(batch, channels, states, like=small), empty(batch, length // 32, states, channels, like=small)
 
-    def selective(z: Tensor | None) -> None:
-        selective_scan.forward(x, x, A, B, B, constant, z, constant, state, z is not None)
-        selective_scan.backward(x, x, A, B, B, constant, z, constant, starts, x, state, z is not None)
+    def selective(batch: int, gated: bool) -> None:
+        x, B, A = empty(batch, length, channels), empty(batch, length, states), empty(channels, states, like=small)
+        state, z = empty(batch, channels, states, like=small), x if gated else None
+        _, _, starts = selective_scan.forward(x, x, A, B, B, constant, z, constant, state, gated)
+        selective_scan.backward(x, x, A, B, B, constant, z, constant, starts, x, state, gated)
 
     return cases | {
         "bmru": lambda: (
             bmru_scan.forward(x, x, constant, h0),
             bmru_scan.backward(x, x, constant, x, h0, x, 1.0),
         ),
-        "gated": lambda: selective(x),
-        "bare": lambda: selective(None),
+        "gated": lambda: selective(batch, gated=True),
+        "bare": lambda: selective(batch, gated=False),
+        "gated, wide": lambda: selective(FULL_GPU, gated=True),
+        "bare, wide": lambda: selective(FULL_GPU, gated=False),
     }
 
 
@@ -128,7 +136,7 @@ def compile_launch(launch: Launch, target: GPUTarget) -> Any:
     aligned = {(place[n],): [["tt.divisibility", 16]] for n in numbers if signature[n].startswith("*")}
     constants = {(place[name],): value for name, value in launch.constants.items()}
     source = ASTSource(fn=launch.kernel, signature=signature, constexprs=constants, attrs=aligned)
-    return triton.compile(source, target=target, options=_gpu.OPTIONS)
+    return triton.compile(source, target=target, options={"num_warps": launch.num_warps, **_gpu.OPTIONS})
 
 
 def resources(compiled: Any) -> dict[str, Any]:

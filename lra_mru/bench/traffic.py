@@ -2,7 +2,8 @@
 
     TRITON_INTERPRET=1 python -m lra_mru.bench.traffic      one JSON line per op and pass
 
-The floor reads each input once and writes each output once, what is kept for backward included.
+The floor reads each input once and writes each output once, what is kept for backward included. One row of a batch is
+counted, cut up as in a batch that fills a GPU.
 """
 
 import json
@@ -16,11 +17,12 @@ import torch
 from torch import Tensor
 from triton.runtime.interpreter import InterpreterBuilder
 
+from lra_mru.ops._tiling import FULL_GPU, pick_spans
 from lra_mru.ops.bmru_scan import gpu as bmru_scan
 from lra_mru.ops.linear_scan import gpu as linear_scan
 from lra_mru.ops.selective_scan import gpu as selective_scan
 
-BATCH, LENGTH, CHANNELS, STATES = 1, 256, 32, 16
+BATCH, LENGTH, CHANNELS, STATES = 1, 64, 256, 16
 
 
 @contextmanager
@@ -82,8 +84,9 @@ def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
 def main() -> None:
     if os.environ.get("TRITON_INTERPRET") != "1":
         raise SystemExit("set TRITON_INTERPRET=1: bytes are counted in Triton's interpreter")
+    spans = pick_spans(FULL_GPU, LENGTH, CHANNELS, STATES, selective_scan.CHUNK)
     for name, (call, inputs) in passes().items():
-        with counted() as moved:
+        with counted() as moved, patch.object(selective_scan, "pick_spans", lambda *_: spans):
             outputs = call()
         floor = size(*inputs, *(outputs if isinstance(outputs, tuple) else (outputs,)))
         elements = BATCH * LENGTH * CHANNELS

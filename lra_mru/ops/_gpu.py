@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 ACCUMULATE = {torch.bfloat16: tl.float32, torch.float32: tl.float32, torch.float64: tl.float64}
-OPTIONS = {"num_warps": 1, "enable_fp_fusion": True}  # one warp: no barriers; a * h + b as one instruction
+OPTIONS = {"enable_fp_fusion": True}  # a * h + b as one instruction
 
 
 @triton.jit
@@ -47,7 +47,9 @@ def row(x, steps, wanted):
     return tl.sum(tl.where((steps == wanted)[:, None], x, 0.0), 0)
 
 
-def launch(kernel: Any, grid: tuple[int, ...], device_of: Tensor, *args: object, **constants: object) -> None:
-    """Start kernel on the device that holds device_of."""
+def launch(
+    kernel: Any, grid: tuple[int, ...], device_of: Tensor, *args: object, num_warps: int = 1, **constants: object
+) -> None:  # fmt: skip
+    """Start kernel on the device that holds device_of. One warp has no barriers to wait at."""
     with torch.cuda.device_of(device_of):
-        kernel[grid](*args, **constants, **OPTIONS)
+        kernel[grid](*args, **constants, num_warps=num_warps, **OPTIONS)

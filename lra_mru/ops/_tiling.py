@@ -9,6 +9,8 @@ FEW_PROGRAMS = 32  # below it most of a GPU idles
 LONG = 4096  # steps from which a second pass over the input costs less than idle multiprocessors
 SHORTEST_CHUNK = 512  # steps, so that a chunk's start and end cost little beside it
 BYTES_IN_FLIGHT = 2_500_000  # 3 TB/s x 0.7 us of latency, and a little more
+WARP_STATES = 128  # of selective_scan in a warp: backward keeps those of 8 steps, 32 registers a lane, of some 250
+MAX_WARPS = 8  # 16 of 250 registers do not fit on a multiprocessor
 MAX_STAGES = 4  # more of them spill registers in bmru_scan's backward pass
 
 
@@ -46,17 +48,35 @@ def pick_tiling(batch: int, length: int, channels: int, itemsize: int) -> Tiling
     return Tiling(block_n, num_stages, chunk, num_chunks)
 
 
-def pick_spans(batch: int, length: int, channels: int, chunk: int) -> tuple[int, int, int]:
-    """For selective_scan: channels of a program, steps of a program (whole chunks), and programs along the sequence.
-
-    A warp with N = 16 states of 32 channels holds 16 states in each lane, of 8 channels 4. Wide rows save instructions
-    (4.7 a channel and step at 32, 6.5 at 8), but 4 schedulers on each of 132 multiprocessors want 528 warps, and two
-    each to hide latency. Sequences are cut where even 8 channels leave fewer than FEW_PROGRAMS: the cut costs a second
-    walk over most of the inputs.
+@dataclass(frozen=True)
+class Spans:
+    """One program of num_warps warps walks `span` steps, whole chunks unless it is the whole sequence, of block_d
+    channels.
     """
-    block_d = next((width for width in (32, 16) if batch * -(-channels // width) >= 4 * FULL_GPU), 8)
+
+    block_d: int
+    num_warps: int
+    span: int
+    num_spans: int
+
+
+def pick_spans(batch: int, length: int, channels: int, num_states: int, chunk: int) -> Spans:
+    """For selective_scan: how many channels a program holds, and whether sequences are cut.
+
+    Width: a warp holds WARP_STATES states, 4 in each lane: with N = 16 of 8 channels. All the warps of a program share
+    one reading of B and C, and backward one sum over channels: 16 N / block_d bytes a step and channel, 4 at 64
+    channels and 32 at 8, beside 36 of everything else. So a program is as wide as leaves one for each multiprocessor.
+    Form: sequences are cut where even one warp each leaves fewer than FEW_PROGRAMS; it costs a second walk over most
+    of the inputs.
+    """
+    warp_channels = max(1, WARP_STATES >> max(0, num_states - 1).bit_length())
+    needed = 1 << max(0, -(-channels // warp_channels) - 1).bit_length()
+    num_warps = min(MAX_WARPS, needed)
+    while num_warps > 1 and batch * -(-channels // (num_warps * warp_channels)) < FULL_GPU // 2:
+        num_warps //= 2
+    block_d = num_warps * warp_channels
     programs = batch * -(-channels // block_d)
     if programs >= FEW_PROGRAMS or length < LONG:
-        return block_d, length, 1
+        return Spans(block_d, num_warps, length, 1)
     span = max(SHORTEST_CHUNK, length * programs // FULL_GPU // chunk * chunk)
-    return block_d, span, -(-length // span)
+    return Spans(block_d, num_warps, span, -(-length // span))

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from ops.op_cases import OPS
 
+from lra_mru.bench.kernels import traffic_rows
+
 SCRIPT = Path(__file__).with_name("interpreted.py")
-FORMS = ("stock scan", "one pass", "three passes")
+FORMS = ("stock scan", "one pass", "wide", "three passes")
 
 
 @cache
@@ -30,3 +32,9 @@ def test_triton_kernels_are_the_reference(op: str, form: str) -> None:
     found = [comparison for comparison in comparisons(op) if comparison["form"] == form]
     assert found
     assert [comparison for comparison in found if comparison["error"]] == []
+
+
+def test_no_kernel_moves_a_tenth_more_than_the_floor() -> None:
+    rows = traffic_rows()
+    assert {row["pass"].split()[0] for row in rows} == set(OPS)
+    assert [row for row in rows if not 0.999 < row["ratio"] <= 1.1] == []

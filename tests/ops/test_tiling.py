@@ -2,7 +2,7 @@
 
 import pytest
 
-from lra_mru.ops._tiling import BLOCK_T, FEW_PROGRAMS, pick_spans, pick_tiling
+from lra_mru.ops._tiling import BLOCK_T, FEW_PROGRAMS, FULL_GPU, pick_spans, pick_tiling
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,24 @@ def test_chunks_cover_the_sequence_once(batch: int, length: int, channels: int, 
     assert tiling.block_n * itemsize <= 128
     assert tiling.block_n & (tiling.block_n - 1) == 0
     assert 2 <= tiling.num_stages <= 4
-    block_d, span, num_spans = pick_spans(batch, length, channels, chunk=32)
-    assert (num_spans - 1) * span < length <= num_spans * span
-    assert num_spans == 1 or (span % 32 == 0 and batch * -(-channels // block_d) < FEW_PROGRAMS)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64, 512])
+@pytest.mark.parametrize("length", [1, 33, 5000, 1 << 20])
+@pytest.mark.parametrize("channels", [1, 17, 4096])
+@pytest.mark.parametrize("num_states", [1, 16, 100])
+def test_spans_cover_the_sequence_once(batch: int, length: int, channels: int, num_states: int) -> None:
+    spans = pick_spans(batch, length, channels, num_states, chunk=8)
+    assert (spans.num_spans - 1) * spans.span < length <= spans.num_spans * spans.span
+    programs = batch * -(-channels // spans.block_d)
+    assert spans.num_spans == 1 or (spans.span % 8 == 0 and programs < FEW_PROGRAMS)
+    assert spans.num_warps == 1 or (programs >= FULL_GPU // 2 and spans.block_d < 2 * channels)
+    assert spans.block_d & (spans.block_d - 1) == 0
+    assert spans.num_warps <= 8
+
+
+def test_a_program_is_as_wide_as_leaves_one_for_each_multiprocessor() -> None:
+    assert [pick_spans(batch, 1024, 512, 16, chunk=8).block_d for batch in (64, 16, 8, 4, 1)] == [64, 32, 16, 8, 8]
 
 
 def test_prefetch_grows_as_programs_grow_few() -> None:

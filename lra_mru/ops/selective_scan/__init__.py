@@ -9,6 +9,7 @@ from torch import Tensor
 from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence
 
 CHUNK = 32  # steps between two saved states: they take N / 32 of the memory of u
+GPU_CHUNK = 8  # as many as registers hold: N / 8 of u, but nothing is read twice
 
 
 def selective_scan(
@@ -101,7 +102,10 @@ def _(
     h0: Tensor, delta_softplus: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     batch, length, channels = u.shape
-    starts = h0.new_empty(batch, (length + CHUNK - 1) // CHUNK, A.shape[1], channels)
+    if u.is_cuda:
+        starts = h0.new_empty(batch, (length + GPU_CHUNK - 1) // GPU_CHUNK, channels, A.shape[1])
+    else:
+        starts = h0.new_empty(batch, (length + CHUNK - 1) // CHUNK, A.shape[1], channels)
     return torch.empty_like(u, memory_format=torch.contiguous_format), h0.new_empty(h0.shape), starts
 
 

@@ -1,9 +1,9 @@
-"""selective_scan on a GPU: a warp holds the states of BLOCK_D channels, (N, BLOCK_D), in registers and walks in time.
+"""selective_scan on a GPU: a program holds the states (BLOCK_D, N) of some channels in registers and walks in time.
 
-Steps are taken ROWS at a time: all their loads are issued before the first is used. Forward leaves the state at the
-start of every CHUNK of steps; backward takes the chunks from last to first, walks each once forward to leave a state
-at every ROWS_BACK steps in a scratch small enough for the cache, and from there recomputes that many in registers and
-reverses through them. Where channels are few, spans of many chunks run side by side as in linear_scan/gpu.py.
+CHUNK steps at a time: all their loads are issued before the first is used. Forward leaves the state at the start of
+every chunk; backward takes the chunks from last to first, recomputes the states of one in registers, and reverses
+through them, so that every input is read once. Where channels are few, spans of many chunks run side by side as in
+linear_scan/gpu.py.
 """
 # Triton reads no type but tl.constexpr.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
@@ -18,25 +18,24 @@ from torch import Tensor
 from lra_mru.ops._gpu import ACCUMULATE, launch
 from lra_mru.ops._tiling import pick_spans
 from lra_mru.ops.linear_scan import gpu as linear_scan_gpu
-from lra_mru.ops.selective_scan import CHUNK
+from lra_mru.ops.selective_scan import GPU_CHUNK as CHUNK
 from lra_mru.ops.selective_scan.gpu_backward import selective_scan_bwd_kernel
 from lra_mru.ops.selective_scan.gpu_forward import selective_scan_ends_kernel, selective_scan_fwd_kernel
-
-ROWS, ROWS_BACK = 8, 4  # the most that registers hold
 
 
 def _start(kernel: Any, x: Tensor, num_states: int, *arguments: Tensor, **flags: object) -> None:
     """Start kernel on the grid for x (B, L, D)."""
     batch, length, channels = x.shape
-    block_d, span, num_spans = pick_spans(batch, length, channels, CHUNK)
+    spans = pick_spans(batch, length, channels, num_states, CHUNK)
     launch(
-        kernel, (batch, triton.cdiv(channels, block_d), num_spans), x, *arguments, length, span, D=channels,
-        N=num_states, ACC=ACCUMULATE[x.dtype], BLOCK_N=triton.next_power_of_2(num_states), BLOCK_D=block_d, **flags,
+        kernel, (batch, triton.cdiv(channels, spans.block_d), spans.num_spans), x, *arguments, length, spans.span,
+        num_warps=spans.num_warps, D=channels, N=num_states, ACC=ACCUMULATE[x.dtype], BLOCK_D=spans.block_d,
+        BLOCK_N=triton.next_power_of_2(num_states), **flags,
     )  # fmt: skip
 
 
 def _first_states(start: Tensor, decay: Tensor, end: Tensor) -> Tensor:
-    """States at the start of all spans (B, spans, N, D), from the first one's (B, N, D) and what each span does."""
+    """States at the start of all spans (B, spans, D, N), from the first one's (B, D, N) and what each span does."""
     states = linear_scan_gpu.forward(decay.flatten(2), end.flatten(2), start.flatten(1)).view_as(end)
     return torch.cat([start[:, None], states[:, :-1]], dim=1)
 
@@ -47,20 +46,20 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     (batch, length, channels), num_states = u.shape, A.shape[1]
     u, delta, B, C, skip, bias, gate = (x.contiguous() for x in (u, delta, B, C, skip, bias, u if z is None else z))
-    rates, first = (A * math.log2(math.e)).mT.contiguous(), h0.mT.contiguous()
+    rates, h0 = (A * math.log2(math.e)).contiguous(), h0.contiguous()
     flags = {"SOFTPLUS": softened, "GATED": z is not None}
-    num_spans = pick_spans(batch, length, channels, CHUNK)[2]
-    h = first[:, None]
+    num_spans = pick_spans(batch, length, channels, num_states, CHUNK).num_spans
+    h = h0[:, None]
     if num_spans > 1:
-        decay, end = (h0.new_empty(batch, num_spans, num_states, channels) for _ in range(2))
+        decay, end = (h0.new_empty(batch, num_spans, channels, num_states) for _ in range(2))
         ends = (u, delta, rates, B, C, gate, bias, u, decay, end)
         _start(selective_scan_ends_kernel, u, num_states, *ends, REVERSED=False, **flags)
-        h = _first_states(first, decay, end)
+        h = _first_states(h0, decay, end)
     y, last = torch.empty_like(u), torch.empty_like(h)
-    starts = h0.new_empty(batch, triton.cdiv(length, CHUNK), num_states, channels)
+    starts = h0.new_empty(batch, triton.cdiv(length, CHUNK), channels, num_states)
     pointers = (u, delta, rates, B, C, skip, gate, bias, h, y, last, starts)
-    _start(selective_scan_fwd_kernel, u, num_states, *pointers, CHUNK=CHUNK, ROWS=ROWS, **flags)
-    return y, last[:, -1].mT.contiguous(), starts
+    _start(selective_scan_fwd_kernel, u, num_states, *pointers, CHUNK=CHUNK, **flags)
+    return y, last[:, -1].contiguous(), starts
 
 
 def backward(
@@ -69,24 +68,23 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     (batch, length, channels), num_states = u.shape, A.shape[1]
     u, delta, B, C, skip, bias, gate = (x.contiguous() for x in (u, delta, B, C, skip, bias, u if z is None else z))
-    dy, rates, last = dy.contiguous(), (A * math.log2(math.e)).mT.contiguous(), dh_last.mT.contiguous()
+    dy, rates, dh_last = dy.contiguous(), (A * math.log2(math.e)).contiguous(), dh_last.contiguous()
     flags = {"SOFTPLUS": softened, "GATED": z is not None}
-    block_d, _, num_spans = pick_spans(batch, length, channels, CHUNK)
-    per_span = (batch, num_spans, num_states, channels)
-    carry = last[:, None]
-    if num_spans > 1:
+    spans = pick_spans(batch, length, channels, num_states, CHUNK)
+    per_span = (batch, spans.num_spans, channels, num_states)
+    carry = dh_last[:, None]
+    if spans.num_spans > 1:
         decay, end = starts.new_empty(per_span), starts.new_empty(per_span)
         ends = (u, delta, rates, B, C, gate, bias, dy, decay, end)
         _start(selective_scan_ends_kernel, u, num_states, *ends, REVERSED=True, **flags)
-        carry = _first_states(last, decay.flip(1), end.flip(1)).flip(1)
+        carry = _first_states(dh_last, decay.flip(1), end.flip(1)).flip(1).contiguous()
     du, ddelta, dz = torch.empty_like(u), torch.empty_like(u), torch.empty_like(u if z is not None else u[:0])
     dA, dh0 = starts.new_empty(per_span), starts.new_empty(per_span)
-    dskip, dbias = (starts.new_empty(batch, num_spans, channels) for _ in range(2))
-    dB, dC = (starts.new_empty(triton.cdiv(channels, block_d), batch, length, num_states) for _ in range(2))
-    scratch = starts.new_empty(batch, num_spans, CHUNK // ROWS_BACK, num_states, channels)
-    pointers = (u, delta, rates, B, C, skip, gate, bias, starts, dy, carry.contiguous(), scratch)
-    results = (du, ddelta, dA, dB, dC, dskip, dz, dbias, dh0)
-    _start(selective_scan_bwd_kernel, u, num_states, *pointers, *results, CHUNK=CHUNK, ROWS=ROWS_BACK, **flags)
+    dskip, dbias = (starts.new_empty(batch, spans.num_spans, channels) for _ in range(2))
+    dBC = starts.new_empty(2, triton.cdiv(channels, spans.block_d), batch, length, num_states)
+    pointers = (u, delta, rates, B, C, skip, gate, bias, starts, dy, carry)
+    results = (du, ddelta, dA, dBC, dskip, dz, dbias, dh0)
+    _start(selective_scan_bwd_kernel, u, num_states, *pointers, *results, CHUNK=CHUNK, **flags)
     dA, dskip, dbias = (x.sum((0, 1), dtype=torch.float64).to(A.dtype) for x in (dA, dskip, dbias))
-    dA, dB, dC, dh0 = dA.mT.contiguous(), dB.sum(0).to(B.dtype), dC.sum(0).to(C.dtype), dh0[:, 0].mT.contiguous()
-    return du, ddelta, dA, dB, dC, dskip, dz, dbias, dh0
+    dB, dC = (x.sum(0).to(B.dtype) for x in dBC)
+    return du, ddelta, dA, dB, dC, dskip, dz, dbias, dh0[:, 0].contiguous()

@@ -32,84 +32,84 @@ def load_channels(ptr, first, k, d, t, L, D: tl.constexpr, ACC: tl.constexpr):
 
 @triton.jit
 def load_states(ptr, first, k, n, t, L, N: tl.constexpr, ACC: tl.constexpr):
-    """Row first + k of a (B L, N) tensor, which holds step t, as a column; zeros beyond the sequence."""
-    return tl.load(ptr + first * N + (k * N + n), mask=(n < N) & (t < L), other=0.0).to(ACC)[:, None]
+    """Row first + k of a (B L, N) tensor, which holds step t; zeros beyond the sequence."""
+    return tl.load(ptr + first * N + (k * N + n), mask=(n < N) & (t < L), other=0.0).to(ACC)
 
 
 @triton.jit
 def time_step(delta, bias, t, L, SOFTPLUS: tl.constexpr):
-    """dt of one step, and its derivative by delta; zero beyond the sequence, where the state then stays."""
+    """dt of one step, and its derivative by delta; both zero beyond the sequence, where the state then stays."""
     x = delta + bias
     dt = softplus(x) if SOFTPLUS else x
     slope = sigmoid(x) if SOFTPLUS else tl.full(x.shape, 1.0, x.dtype)
-    return tl.where(t < L, dt, 0.0), slope
+    return tl.where(t < L, dt, 0.0), tl.where(t < L, slope, 0.0)
 
 
 @triton.jit
 def selective_scan_fwd_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, skip_ptr, z_ptr, bias_ptr, h0_ptr, y_ptr, last_ptr, starts_ptr, L, span,
     D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, GATED: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr, CHUNK: tl.constexpr, ROWS: tl.constexpr,
+    BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """A (N, D) in units of log 2, h0 (B, spans, N, D) -> y, last (B, spans, N, D), starts (B, chunks, N, D)."""
+    """A (D, N) in units of log 2, h0 (B, spans, D, N) -> y, last (B, spans, D, N), starts (B, chunks, D, N)."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     d, n = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
-    nd, mask_nd = n[:, None] * D + d[None, :], (n < N)[:, None] & (d < D)[None, :]
-    A = tl.load(A_ptr + nd, mask=mask_nd, other=0.0)
+    dn, mask_dn = d[:, None] * N + n[None, :], (d < D)[:, None] & (n < N)[None, :]
+    A = tl.load(A_ptr + dn, mask=mask_dn, other=0.0)
     skip, bias = tl.load(skip_ptr + d, mask=d < D, other=0.0), tl.load(bias_ptr + d, mask=d < D, other=0.0)
-    at_span = (batch * tl.num_programs(2) + part) * N * D + nd
-    h = tl.load(h0_ptr + at_span, mask=mask_nd, other=0.0)
+    at_span = (batch * tl.num_programs(2) + part) * D * N + dn
+    h = tl.load(h0_ptr + at_span, mask=mask_dn, other=0.0)
     stop = tl.minimum(L, (part + 1) * span)
-    for start in range(part * span, stop, ROWS):
-        if start % CHUNK == 0:
-            tl.store(starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * N * D + nd, h, mask=mask_nd)
+    for start in range(part * span, stop, CHUNK):
+        tl.store(starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * D * N + dn, h, mask=mask_dn)
+        first = batch * L + start
         us, dts, zs, Bs, Cs = (), (), (), (), ()
-        for k in tl.static_range(ROWS):
-            us = us + (load_channels(u_ptr, batch * L + start, k, d, start + k, L, D, ACC),)
-            dts = dts + (load_channels(delta_ptr, batch * L + start, k, d, start + k, L, D, ACC),)
-            Bs = Bs + (load_states(B_ptr, batch * L + start, k, n, start + k, L, N, ACC),)
-            Cs = Cs + (load_states(C_ptr, batch * L + start, k, n, start + k, L, N, ACC),)
+        for k in tl.static_range(CHUNK):
+            us = us + (load_channels(u_ptr, first, k, d, start + k, L, D, ACC),)
+            dts = dts + (load_channels(delta_ptr, first, k, d, start + k, L, D, ACC),)
+            Bs = Bs + (load_states(B_ptr, first, k, n, start + k, L, N, ACC),)
+            Cs = Cs + (load_states(C_ptr, first, k, n, start + k, L, N, ACC),)
             if GATED:
-                zs = zs + (load_channels(z_ptr, batch * L + start, k, d, start + k, L, D, ACC),)
-        for k in tl.static_range(ROWS):
+                zs = zs + (load_channels(z_ptr, first, k, d, start + k, L, D, ACC),)
+        for k in tl.static_range(CHUNK):
             t = start + k
             dt, _ = time_step(dts[k], bias, t, L, SOFTPLUS)
-            h = tl.exp2(dt[None, :] * A) * h + (dt * us[k])[None, :] * Bs[k]
-            y = tl.sum(h * Cs[k], 0) + skip * us[k]
+            h = tl.exp2(dt[:, None] * A) * h + (dt * us[k])[:, None] * Bs[k][None, :]
+            y = tl.sum(h * Cs[k][None, :], 1) + skip * us[k]
             if GATED:
                 y = y * zs[k] * sigmoid(zs[k])
-            tl.store(y_ptr + (batch * L + start) * D + (k * D + d), y, mask=(d < D) & (t < L))
-    tl.store(last_ptr + at_span, h, mask=mask_nd)
+            tl.store(y_ptr + first * D + (k * D + d), y, mask=(d < D) & (t < L))
+    tl.store(last_ptr + at_span, h, mask=mask_dn)
 
 
 @triton.jit
 def selective_scan_ends_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, z_ptr, bias_ptr, dy_ptr, decay_ptr, end_ptr, L, span, D: tl.constexpr,
     N: tl.constexpr, SOFTPLUS: tl.constexpr, GATED: tl.constexpr, REVERSED: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+    BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
-    """decay, end (B, spans, N, D): a span takes state h to decay h + end; reversed, the gradient of the state."""
+    """decay, end (B, spans, D, N): a span takes state h to decay h + end; reversed, the gradient of the state."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
     d, n = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
-    nd, mask_nd = n[:, None] * D + d[None, :], (n < N)[:, None] & (d < D)[None, :]
-    A = tl.load(A_ptr + nd, mask=mask_nd, other=0.0)
+    dn, mask_dn = d[:, None] * N + n[None, :], (d < D)[:, None] & (n < N)[None, :]
+    A = tl.load(A_ptr + dn, mask=mask_dn, other=0.0)
     bias = tl.load(bias_ptr + d, mask=d < D, other=0.0)
-    end, total = tl.zeros((BLOCK_N, BLOCK_D), ACC), tl.zeros((BLOCK_D,), ACC)
+    end, total = tl.zeros((BLOCK_D, BLOCK_N), ACC), tl.zeros((BLOCK_D,), ACC)
     first, stop = part * span, tl.minimum(L, (part + 1) * span)
     for i in range(0, stop - first):
         t = stop - 1 - i if REVERSED else first + i
         dt, _ = time_step(load_channels(delta_ptr, batch * L + t, 0, d, t, L, D, ACC), bias, t, L, SOFTPLUS)
-        decay = tl.exp2(dt[None, :] * A)
+        decay = tl.exp2(dt[:, None] * A)
         if REVERSED:
             g = load_channels(dy_ptr, batch * L + t, 0, d, t, L, D, ACC)
             if GATED:
                 z = load_channels(z_ptr, batch * L + t, 0, d, t, L, D, ACC)
                 g = g * z * sigmoid(z)
-            end = decay * (end + g[None, :] * load_states(C_ptr, batch * L + t, 0, n, t, L, N, ACC))
+            end = decay * (end + g[:, None] * load_states(C_ptr, batch * L + t, 0, n, t, L, N, ACC)[None, :])
         else:
             u = load_channels(u_ptr, batch * L + t, 0, d, t, L, D, ACC)
-            end = decay * end + (dt * u)[None, :] * load_states(B_ptr, batch * L + t, 0, n, t, L, N, ACC)
+            end = decay * end + (dt * u)[:, None] * load_states(B_ptr, batch * L + t, 0, n, t, L, N, ACC)[None, :]
         total += dt
-    at_span = (batch * tl.num_programs(2) + part) * N * D + nd
-    tl.store(decay_ptr + at_span, tl.exp2(total[None, :] * A), mask=mask_nd)
-    tl.store(end_ptr + at_span, end, mask=mask_nd)
+    at_span = (batch * tl.num_programs(2) + part) * D * N + dn
+    tl.store(decay_ptr + at_span, tl.exp2(total[:, None] * A), mask=mask_dn)
+    tl.store(end_ptr + at_span, end, mask=mask_dn)
