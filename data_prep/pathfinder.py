@@ -3,10 +3,10 @@
     python -m data_prep.pathfinder --out DIR --size 32 --contour 14 --train 160000 --val 20000 --test 20000 --seed 0
 
 Size 32 is the Long Range Arena's Pathfinder, 128 its Path-X; contour 6, 9, 14 are easy, intermediate and hard. Size 16
-is our own, with contour 3, 4 or 5, for small models. Arrow files <split>-<i>-of-<n>.arrow: columns `pixels` (uint8,
-size * size, rows from the top) and `label`. With --format lra: the tree of PNG files and text metadata that LRA's and
-S4's loaders read, training images first. The same arguments give the same bytes, with any number of workers; a
-command that was stopped goes on where it was.
+is our own, for small models: two lines of 2 to 5 paddles, and nothing else. Arrow files <split>-<i>-of-<n>.arrow:
+columns `pixels` (uint8, size * size, rows from the top) and `label`. With --format lra: the tree of PNG files and text
+metadata that LRA's and S4's loaders read, training images first. The same arguments give the same bytes, with any
+number of workers; a command that was stopped goes on where it was.
 
 The default reproduces the distribution of the official program, its accidents included: at 32, snakes start in only
 30 of 360 orientations, up and left; of the 5 distractors asked for, about 1.2 find a place, and they are brighter than
@@ -35,7 +35,7 @@ from data_prep.pathfinder_tables import tables
 from data_prep.program import Clock, OneLineParser
 from data_prep.workers import in_order
 
-VERSION = 1  # raise it whenever the same parameters would give other data
+VERSION = 2  # raise it whenever the same parameters would give other data
 FORMATS = ("arrow", "lra")
 FILE_PIXELS = 2**26  # in an Arrow file
 CHUNK_PIXELS = 2**20  # a worker draws so many at a time
@@ -78,7 +78,7 @@ class PathfinderParameters:
 
     @property
     def num_distractors(self) -> int:
-        return SETTINGS[self.size].distractor_paddles // (self.contour // 3)
+        return SETTINGS[self.size].distractor_paddles // max(1, self.contour // 3)
 
     @property
     def recipe(self) -> Recipe:
@@ -194,7 +194,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = OneLineParser(module="pathfinder", description=__doc__ or "")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     parser.add_argument("--size", type=int, required=True, help=f"pixels a side: {', '.join(map(str, SETTINGS))}")
-    parser.add_argument("--contour", type=int, required=True, help="paddles of a target: 6, 9, 14 (3, 4, 5 at size 16)")
+    parser.add_argument("--contour", type=int, required=True, help="paddles of a target: 6, 9, 14 (2 to 5 at size 16)")
     for split in SPLITS:
         parser.add_argument(f"--{split}", type=int, required=True, help=f"number of {split} images")
     parser.add_argument("--seed", type=int, required=True, help="which images")

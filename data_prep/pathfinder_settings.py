@@ -36,15 +36,15 @@ class Setting:
 
 SETTINGS = {
     16: Setting(  # our own, for a model that shall learn it on a CPU in minutes
-        contours=(3, 4, 5),
+        contours=(2, 3, 4, 5),
         paddle_length=2,
         thickness=0.5,
         margins=(1,),
-        padding=1,
+        padding=2,
         seed_distance=3,
         marker_radius=1.0,
         continuity=1.0,
-        distractor_paddles=2,
+        distractor_paddles=0,
         target_contrast=1.5,
         distractor_contrast=2.0,
     ),

@@ -57,4 +57,4 @@ class Image(StoredTask):
 
     def load(self, split: str) -> PictureSet:
         files = [read_image_file(self.folder / f"{split}.arrow")]
-        return PictureSet(files, rows=None, order=raster(SIDE**2), mean=self.pixel_mean, std=self.pixel_std)
+        return PictureSet(files, rows=None, order=raster(SIDE), mean=self.pixel_mean, std=self.pixel_std)

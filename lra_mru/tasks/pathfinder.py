@@ -12,9 +12,9 @@ from lra_mru.tasks.stored import StoredTask
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Pathfinder(StoredTask):
-    """Are the two discs in a picture of dashed lines joined by one of them? Read pixel by pixel.
+    """Are the two discs in a picture of dashed lines joined by one of them? Read in raster order.
 
-        x[t] = (grey - pixel_mean) / pixel_std        t = size row + column, grey 0 .. 255
+        x[t] = (grey - pixel_mean) / pixel_std        t = size row + column, grey 0 .. 255; by_row: x[t] is row t
         target: 1 if both discs stand on one line, 0 if each ends a line of its own
 
     Chance is 50 %, and no pixel tells more: a linear classifier on all of them stays there (tested). The pictures are
@@ -22,13 +22,14 @@ class Pathfinder(StoredTask):
 
     size, contour:  pixels a side, and dashes of a line: 32 and 14 is the Long Range Arena's task
     clean:          mend the official program's accidents, which data_prep/pathfinder.py lists
-    Shapes:         (B, size^2, 1) float32
+    Shapes:         (B, size^2, 1) float32; by_row: (B, size, size)
     Source:         Linsley et al., arXiv 1805.08315; Tay et al., "Long Range Arena", arXiv 2011.04006, section 2.2.5
     """
 
     size: int
     contour: int
     clean: bool
+    by_row: bool
     num_train: int
     num_val: int
     num_test: int
@@ -53,11 +54,13 @@ class Pathfinder(StoredTask):
             format="arrow",
         )
         self.folder = self.data_dir / self.parameters.recipe.folder_name()
-        kind = ", clean" if self.clean else ""
-        self.variant = f"{self.size} x {self.size}, {self.contour} dashes{kind}, {self.num_train:,} rows"
+        kind = (", clean" if self.clean else "") + (", row by row" if self.by_row else "")
+        self.variant = f"{self.size} x {self.size}, {self.contour} dashes{kind}, {self.num_train:,} pictures"
         self.group_names = []
-        self.test_sets = {"": self.size**2}
-        self.spec = TaskSpec(kind="vectors", d_input=1, num_classes=2, max_length=self.size**2, chance=1 / 2)
+        self.order = raster(self.size, by_row=self.by_row)
+        length, d_input = self.order.shape
+        self.test_sets = {"": length}
+        self.spec = TaskSpec(kind="vectors", d_input=d_input, num_classes=2, max_length=length, chance=1 / 2)
 
     def prepare_data(self) -> None:
         """Draw the pictures on first use, verify them on every other."""
@@ -65,4 +68,4 @@ class Pathfinder(StoredTask):
 
     def load(self, split: str) -> PictureSet:
         files = read_images(self.folder, split)
-        return PictureSet(files, rows=None, order=raster(self.size**2), mean=self.pixel_mean, std=self.pixel_std)
+        return PictureSet(files, rows=None, order=self.order, mean=self.pixel_mean, std=self.pixel_std)

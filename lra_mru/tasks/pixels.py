@@ -49,9 +49,9 @@ class PictureSet(StoredSet):
         return np.stack([self.pixels[f][row - self.first_rows[f]] for f, row in zip(files, stored, strict=True)])
 
 
-def raster(num_pixels: int) -> NDArray[np.int64]:
-    """Pixel by pixel, row after row from the top: (num_pixels, 1)."""
-    return np.arange(num_pixels)[:, None]
+def raster(side: int, *, by_row: bool = False) -> NDArray[np.int64]:
+    """Pixel by pixel, row after row from the top: (side^2, 1); by_row: a row at each step, (side, side)."""
+    return np.arange(side**2).reshape(-1, side if by_row else 1)
 
 
 def check_scale(pixel_std: float) -> None:

@@ -58,7 +58,7 @@ class SMnist(StoredTask):
 
     def order(self) -> NDArray[np.int64]:
         """Pixels of each step, by their number in raster order: (L, d_input)."""
-        return np.arange(SIDE**2).reshape(SIDE, SIDE) if self.by_row else raster(SIDE**2)
+        return raster(SIDE, by_row=self.by_row)
 
     def label(self) -> str:
         """The settings that make it another task."""

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import label
 from scipy.stats import chi2_contingency
+from torch import nn
 
 from data_prep.pathfinder import Images, PathfinderParameters, make_images
 from data_prep.pathfinder_tables import tables
@@ -122,3 +124,26 @@ def test_clean_mends_starts_distractors_and_brightness() -> None:
     clean = make_images(hard(clean=True), "train", 0, 200)
     assert (clean.distractors == 5).all()
     assert len(table.starts.usable) > 180
+
+
+def test_a_tiny_network_learns_the_small_variant() -> None:
+    drawn = make_images(hard(size=16, contour=2, clean=True), "train", 0, 40_400)
+    images, labels = torch.from_numpy(drawn.images).float().div(255)[:, None], torch.from_numpy(drawn.labels).long()
+    torch.manual_seed(0)
+
+    def convolution(d_input: int, d_output: int) -> list[nn.Module]:
+        return [nn.Conv2d(d_input, d_output, 3, padding=1), nn.BatchNorm2d(d_output), nn.ReLU()]
+
+    network = nn.Sequential(
+        *convolution(1, 32), *convolution(32, 32), nn.MaxPool2d(2),
+        *convolution(32, 64), *convolution(64, 64), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64 * 16, 2),
+    )  # fmt: skip
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    for rows in torch.arange(38_400).split(64):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(images[rows]), labels[rows]).backward()
+        optimizer.step()
+    network.eval()
+    with torch.no_grad():
+        right = (network(images[38_400:]).argmax(1) == labels[38_400:]).float().mean()
+    assert right > 0.7  # 82 to 87 % at three seeds

@@ -116,6 +116,16 @@ def test_pathfinder_is_drawn_once_and_scaled_as_the_yaml_says(tmp_path: Path) ->
     assert make("pathfinder", tmp_path, **(small | {"clean": True})).variant != task.variant
 
 
+def test_pathfinder_by_row_a_step_is_a_row(tmp_path: Path) -> None:
+    small = {"size": 16, "contour": 2, "num_train": 40, "num_val": 20, "num_test": 10}
+    pixels, rows = ready("pathfinder", tmp_path, **small), ready("pathfinder", tmp_path, **small, by_row=True)
+    assert rows.spec.d_input == rows.spec.max_length == 16
+    assert rows.folder == pixels.folder
+    assert rows.variant != pixels.variant
+    a, b = (task.val_set().__getitems__([5]).inputs for task in (pixels, rows))
+    assert torch.equal(a.reshape(16, 16), b[0])
+
+
 def test_the_long_range_arena_s_figures_are_the_defaults() -> None:
     pathfinder, pathx = make("pathfinder", Path("x"), batch_size=64), make("pathx", Path("x"), batch_size=16)
     assert pathfinder.spec.max_length == 1024
