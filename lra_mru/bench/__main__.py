@@ -33,6 +33,8 @@ def main() -> None:
         if name in models.LENGTHS:
             models.add_options(part, name)
     options = parser.parse_args()
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"--json {options.json}: make the folder {options.json.parent} first")
     torch.set_num_threads(options.threads)
     print(machine(), flush=True)
     report = {"machine": machine()} | run(options)
