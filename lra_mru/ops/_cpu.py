@@ -12,10 +12,12 @@ from numba.extending import overload
 from torch import Tensor
 
 # A kernel runs without the interpreter lock and without parallel=True, whose thread layers die after a fork. NaN must
-# propagate, so fastmath leaves out nnan. A helper is inlined: passing seven array structs costs more than one row.
+# propagate, so fastmath leaves out nnan. A helper is inlined: passing seven array structs costs more than one row. Only
+# Python calls kernels and only kernels call helpers: the entries that nobody uses are not compiled.
 _FASTMATH = {"contract", "reassoc", "nsz", "arcp", "afn"}
+_NO_ENTRIES: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Any: the stubs lack them
 kernel = njit(nogil=True, cache=True, error_model="numpy", fastmath=_FASTMATH)
-helper = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH, forceinline=True)
+helper = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH, forceinline=True, **_NO_ENTRIES)
 
 BLOCK_ROWS = 16  # steps of time in one block of a reversed pass
 
@@ -29,6 +31,16 @@ def output(x: Tensor) -> np.ndarray:
     """The same for a tensor that a kernel writes: never on a copy."""
     assert x.is_contiguous(), "a kernel would write into a copy"
     return _bits(x).numpy()
+
+
+def flat(x: Tensor) -> np.ndarray:
+    """array(x) in one dimension: Numba compiles an index into several at several times the cost."""
+    return array(x).reshape(-1)
+
+
+def flat_output(x: Tensor) -> np.ndarray:
+    """output(x) in one dimension."""
+    return output(x).reshape(-1)
 
 
 def _bits(x: Tensor) -> Tensor:
@@ -86,7 +98,7 @@ def copy(to: Any, row: Any) -> None:
 
 
 @helper
-def clear(to: Any) -> None:
-    """to[:] = 0"""
+def fill(to: Any, value: Any) -> None:
+    """to[:] = value"""
     for n in range(len(to)):
-        to[n] = 0
+        to[n] = value

@@ -16,7 +16,6 @@ from numba.extending import intrinsic
 from lra_mru.ops._cpu import helper
 
 MIN_ELEMENTS_PER_THREAD = 1 << 17  # below it, waking a thread (about 30 us) costs more than it saves
-MIN_BLOCK = 1024  # channels: two threads that share rows shorter than some pages take 2 to 3 x as long as one alone
 
 
 @intrinsic
@@ -92,19 +91,3 @@ def share(work: Callable[..., None], units: int, elements: int, *args: object) -
     work(todo, *args)
     for call in calls:
         call.finish()
-
-
-def run(work: Callable[..., None], batch: int, length: int, channels: int, *args: object) -> None:
-    """Call work(todo, block, *args) so that the units claimed from todo cover batch x channels.
-
-    Unit u is row u // num_blocks of the batch and channels [n0, n0 + block), n0 = u % num_blocks * block. The split
-    never cuts time and never changes an order of summation, so results do not depend on the number of threads.
-    """
-    threads, block = torch.get_num_threads(), max(channels, 1)
-    if batch % threads and batch < 8 * threads:  # too few rows to share them out evenly: split the channels as well
-        block = min(block, max(MIN_BLOCK, -(-channels // (threads * MIN_BLOCK)) * MIN_BLOCK))
-
-    def in_blocks(todo: np.ndarray) -> None:
-        work(todo, block, *args)
-
-    share(in_blocks, batch * -(-channels // block), batch * length * channels)

@@ -15,7 +15,8 @@ from lra_mru.ops import _cpu_threads
 from lra_mru.ops.linear_scan import linear_scan
 
 FIRST_CASES = [next(c for c in op_cases({torch.float32}) if c.op == op) for op in OPS]
-SHAPE = (3, 1024, 160)  # 491,520 elements: three threads, uneven in batch, so that channels are split as well
+SHAPE = (3, 1024, 160)  # 491,520 elements: three threads
+ONE_ROW = (1, 3072, 160)  # as many, cut in time
 
 
 @pytest.fixture(autouse=True)
@@ -26,11 +27,12 @@ def _restored_threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("first_case", FIRST_CASES, ids=str)
-def test_number_of_threads_changes_no_bit(first_case, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("shape", [SHAPE, ONE_ROW], ids=str)
+def test_number_of_threads_changes_no_bit(first_case, shape, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     others: list[int] = []
     workers = _cpu_threads._workers
     monkeypatch.setattr(_cpu_threads, "_workers", lambda number: others.append(number) or workers(number))
-    arguments = first_case.inputs(*SHAPE)
+    arguments = first_case.inputs(*shape)
     torch.set_num_threads(1)
     one = outputs_and_gradients(first_case.fused, arguments)
     assert others == []

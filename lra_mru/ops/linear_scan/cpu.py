@@ -1,6 +1,7 @@
 """linear_scan on the CPU. Lanes run along channels, time is the outer loop: every byte is touched once.
 
-A constant `a` comes as (1, 1, N) with vary = 0, so that every step reads its only row.
+Arrays are flat: row r of (B * L, N) starts at r * N. A constant `a` has one row, which every step reads: its rows are
+`stride_a` = 0 apart.
 """
 
 from typing import Any
@@ -9,132 +10,116 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lra_mru.ops._cpu import add_up, array, clear, copy, helper, kernel, output, widen
-from lra_mru.ops._cpu_memory import empty_like, flush, prefetch_for_reversed, store_row, streams
-from lra_mru.ops._cpu_threads import claim, run
+from lra_mru.ops._cpu import add_up, array, fill, flat, flat_output, kernel, widen
+from lra_mru.ops._cpu_chunks import apply, num_units, publish, run, state_before
+from lra_mru.ops._cpu_memory import empty_like, flush, prefetch_for_reversed, start_of_reversed, store_row, streams
+from lra_mru.ops._cpu_threads import claim
 
 
 @kernel
-def _forward(todo: Any, block: int, vary: int, stream: bool, a: Any, b: Any, h0: Any, h: Any) -> None:
-    """Flat arrays and unsigned offsets: slicing three rows a step would cost a quarter of the time at N = 128."""
-    _, L, N = b.shape
-    num_blocks = -(-N // block)
-    carry = np.empty(block, h0.dtype)
-    a_flat, b_flat, h_flat = a.reshape(-1), b.reshape(-1), h.reshape(-1)
+def _forward(
+    todo: Any, ready: Any, states: Any, L: int, steps: int, stride_a: int, stream: bool, a: Any, b: Any, h0: Any, h: Any
+) -> None:  # fmt: skip
+    num_chunks = -(-L // steps)
+    N = len(states) // len(ready)
+    carry, decay, end = np.empty(N, h0.dtype), np.empty(N, states.dtype), np.empty(N, states.dtype)
     unit = claim(todo)
     while unit >= 0:
-        i, n0 = unit // num_blocks, unit % num_blocks * block
-        width = min(n0 + block, N) - n0
-        copy(carry, h0[i, n0 : n0 + width])
-        for t in range(L):
-            start = np.uint64((i * L + t) * N + n0)
-            start_a = np.uint64((i * L + t) * N * vary + n0)
-            for n in range(np.uint64(width)):
-                carry[n] = widen(a_flat[start_a + n]) * carry[n] + widen(b_flat[start + n])
-            store_row(h_flat, start, carry, width, stream)
+        chunk = unit % num_chunks
+        first = unit // num_chunks * L + chunk * steps
+        stop = first + min(steps, L - chunk * steps)
+        if chunk + 1 < num_chunks:
+            fill(decay, 1)
+            fill(end, 0)
+            for r in range(first, stop):
+                start, start_a = np.uint64(r * N), np.uint64(r * stride_a)
+                for n in range(np.uint64(N)):
+                    a_n = widen(a[start_a + n])
+                    decay[n] *= a_n
+                    end[n] = a_n * end[n] + widen(b[start + n])
+        state_before(carry, states, ready, unit)
+        if chunk + 1 < num_chunks:
+            apply(decay, end, carry)
+            publish(end, states, ready, unit)
+        for r in range(first, stop):
+            start, start_a = np.uint64(r * N), np.uint64(r * stride_a)
+            for n in range(np.uint64(N)):
+                carry[n] = widen(a[start_a + n]) * carry[n] + widen(b[start + n])
+            store_row(h, start, carry, N, stream)
         unit = claim(todo)
     flush()
-
-
-@helper
-def _step_back(
-    a: Any, dh: Any, start: Any, h: Any, start_prev: Any, width: Any, carry: Any, db_t: Any, da_t: Any
-) -> None:  # fmt: skip
-    """One step of the reversed pass, a varying in time: carry is what reaches h[t], then h[t-1], from later steps."""
-    for n in range(np.uint64(width)):
-        g = widen(dh[start + n]) + carry[n]
-        db_t[n] = g
-        da_t[n] = g * np.conj(widen(h[start_prev + n]))
-        carry[n] = np.conj(widen(a[start + n])) * g
-
-
-@helper
-def _step_back_constant(
-    a: Any, dh: Any, start: Any, h: Any, start_prev: Any, width: Any, carry: Any, db_t: Any, da: Any
-) -> None:  # fmt: skip
-    """The same with a constant a (width,), whose gradient adds up."""
-    for n in range(np.uint64(width)):
-        g = widen(dh[start + n]) + carry[n]
-        db_t[n] = g
-        da[n] += g * np.conj(widen(h[start_prev + n]))
-        carry[n] = np.conj(a[n]) * g
 
 
 @kernel
 def _backward(
-    todo: Any, block: int, stream: bool, a: Any, h: Any, h0: Any, dh: Any, da: Any, db: Any, dh0: Any
+    todo: Any, ready: Any, states: Any, L: int, steps: int, stride_a: int, stream: bool, a: Any, h: Any, h0: Any,
+    dh: Any, da: Any, da_totals: Any, db: Any, dh0: Any,
 ) -> None:  # fmt: skip
-    _, L, N = h.shape
-    num_blocks = -(-N // block)
-    carry, da_t, db_t = np.empty(block, h0.dtype), np.empty(block, h0.dtype), np.empty(block, h0.dtype)
-    a_flat, h_flat, h0_flat, dh_flat = a.reshape(-1), h.reshape(-1), h0.reshape(-1), dh.reshape(-1)
-    da_flat, db_flat = da.reshape(-1), db.reshape(-1)
+    """carry is what reaches h[t], then h[t-1], from later steps. A constant a has a row of totals for every unit."""
+    num_chunks = -(-L // steps)
+    N = len(states) // len(ready)
+    carry, decay, end = np.empty(N, h0.dtype), np.empty(N, states.dtype), np.empty(N, states.dtype)
+    da_t, db_t, da_part = np.empty(N, h0.dtype), np.empty(N, h0.dtype), np.zeros(N, h0.dtype)
     unit = claim(todo)
     while unit >= 0:
-        i, n0 = unit // num_blocks, unit % num_blocks * block
-        n1 = min(n0 + block, N)
-        width = n1 - n0
-        clear(carry)
-        for t in range(L - 1, -1, -1):
-            start = np.uint64((i * L + t) * N + n0)
-            prefetch_for_reversed(a_flat, start, t, N, width)
-            prefetch_for_reversed(h_flat, start, t, N, width)
-            prefetch_for_reversed(dh_flat, start, t, N, width)
-            if t > 0:
-                _step_back(a_flat, dh_flat, start, h_flat, start - np.uint64(N), width, carry, db_t, da_t)
+        i, chunk = unit // num_chunks, unit % num_chunks
+        stop = (i + 1) * L - chunk * steps
+        first = max(stop - steps, i * L)
+        if chunk + 1 < num_chunks:
+            fill(decay, 1)
+            fill(end, 0)
+            for r in range(first, stop):  # upwards, as hardware prefetches
+                start, start_a = np.uint64(r * N), np.uint64(r * stride_a)
+                for n in range(np.uint64(N)):
+                    decay[n] *= widen(a[start_a + n]).conjugate()
+                    end[n] += decay[n] * widen(dh[start + n])
+        state_before(carry, states, ready, unit)
+        if chunk + 1 < num_chunks:
+            apply(decay, end, carry)
+            publish(end, states, ready, unit)
+        for r in range(stop - 1, first - 1, -1):
+            start, start_a = start_of_reversed(r, N), start_of_reversed(r, stride_a)
+            if stride_a:
+                prefetch_for_reversed(a, start, r - first, N, N)
+            prefetch_for_reversed(h, start, r - first, N, N)
+            prefetch_for_reversed(dh, start, r - first, N, N)
+            before = start - np.uint64(N) if r > i * L else start
+            for n in range(np.uint64(N)):
+                g = widen(dh[start + n]) + carry[n]
+                db_t[n] = g
+                da_t[n] = g * widen(h[before + n]).conjugate()
+                carry[n] = widen(a[start_a + n]).conjugate() * g
+            if r == i * L:
+                for n in range(N):
+                    da_t[n] = db_t[n] * h0[i * N + n].conjugate()
+            store_row(db, start, db_t, N, stream)
+            if stride_a:
+                store_row(da, start, da_t, N, stream)
             else:
-                _step_back(a_flat, dh_flat, start, h0_flat, np.uint64(i * N + n0), width, carry, db_t, da_t)
-            store_row(da_flat, start, da_t, width, stream)
-            store_row(db_flat, start, db_t, width, stream)
-        copy(dh0[i, n0:n1], carry[:width])
-        unit = claim(todo)
-    flush()
-
-
-@kernel
-def _backward_constant(
-    todo: Any, block: int, stream: bool, a: Any, h: Any, h0: Any, dh: Any, da: Any, db: Any, dh0: Any
-) -> None:  # fmt: skip
-    """The same with a (N,) and its gradient as one row of totals per batch row, da (B, N)."""
-    _, L, N = h.shape
-    num_blocks = -(-N // block)
-    carry, partial, db_t = np.empty(block, h0.dtype), np.empty(block, h0.dtype), np.empty(block, h0.dtype)
-    h_flat, h0_flat, dh_flat, db_flat = h.reshape(-1), h0.reshape(-1), dh.reshape(-1), db.reshape(-1)
-    unit = claim(todo)
-    while unit >= 0:
-        i, n0 = unit // num_blocks, unit % num_blocks * block
-        n1 = min(n0 + block, N)
-        width, decay = n1 - n0, a[n0:n1]
-        clear(carry)
-        clear(partial)
-        for t in range(L - 1, -1, -1):
-            start = np.uint64((i * L + t) * N + n0)
-            prefetch_for_reversed(h_flat, start, t, N, width)
-            prefetch_for_reversed(dh_flat, start, t, N, width)
-            if t > 0:
-                _step_back_constant(decay, dh_flat, start, h_flat, start - np.uint64(N), width, carry, db_t, partial)
-            else:
-                _step_back_constant(decay, dh_flat, start, h0_flat, np.uint64(i * N + n0), width, carry, db_t, partial)
-            store_row(db_flat, start, db_t, width, stream)
-            add_up(t, partial, da[i, n0:n1])
-        copy(dh0[i, n0:n1], carry[:width])
+                for n in range(np.uint64(N)):
+                    da_part[n] += da_t[n]
+                add_up(r - first, da_part, da_totals[unit * N : (unit + 1) * N])
+        if chunk + 1 == num_chunks:
+            for n in range(N):
+                dh0[i * N + n] = carry[n]
         unit = claim(todo)
     flush()
 
 
 def forward(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
     h = empty_like(b)
-    rows = a.reshape(1, 1, -1) if a.dim() == 1 else a
-    run(_forward, *b.shape, int(a.dim() == 3), streams(h), array(rows), array(b), array(h0), output(h))
+    stride_a = b.shape[2] if a.dim() == 3 else 0
+    run(_forward, b.shape[1], array(h0), stride_a, streams(h), flat(a), flat(b), flat(h0), flat_output(h))
     return h
 
 
 def backward(a: Tensor, h: Tensor, h0: Tensor, dh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    constant = a.dim() == 1
     da, db, dh0 = (empty_like(x) for x in (a, h, h0))
-    inputs = [array(x) for x in (a, h, h0, dh)]
-    if a.dim() == 3:
-        run(_backward, *h.shape, streams(da, db), *inputs, output(da), output(db), output(dh0))
-        return da, db, dh0
-    totals = torch.zeros(h0.shape, dtype=torch.complex128 if a.is_complex() else torch.float64)
-    run(_backward_constant, *h.shape, streams(db), *inputs, output(totals), output(db), output(dh0))
-    return totals.sum(0).to(a.dtype), db, dh0
+    wide = torch.complex128 if a.is_complex() else torch.float64
+    totals = torch.zeros(num_units(*h.shape) if constant else 0, h.shape[2], dtype=wide)
+    stride_a, stream = (0, streams(db)) if constant else (h.shape[2], streams(da, db))
+    inputs = (flat(x) for x in (a, h, h0, dh))
+    results = (flat_output(x) for x in (da, totals, db, dh0))
+    run(_backward, h.shape[1], np.zeros_like(array(h0)), stride_a, stream, *inputs, *results)
+    return totals.sum(0).to(a.dtype) if constant else da, db, dh0

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lra_mru.ops._cpu import array, clear, copy, helper, kernel, narrow, output, widen
+from lra_mru.ops._cpu import array, copy, fill, helper, kernel, narrow, output, widen
 from lra_mru.ops._cpu_math import LOG2_E, exp2, sigmoid, softplus
 from lra_mru.ops._cpu_memory import empty_like
 from lra_mru.ops._cpu_threads import claim, share
@@ -185,9 +185,9 @@ def _backward(
         for start in range((L - 1) // CHUNK * CHUNK, -1, -CHUNK):
             stop = min(start + CHUNK, L)
             _copy_rows(h[0], starts[i, start // CHUNK, :, d0:d1])
-            clear(dA_part.reshape(-1))
-            clear(dskip_part)
-            clear(dbias_part)
+            fill(dA_part.reshape(-1), 0)
+            fill(dskip_part, 0)
+            fill(dbias_part, 0)
             for t in range(start, stop):
                 k = t - start
                 dt, dtu, y, u_t = rows[k, 0, :width], rows[k, 1, :width], rows[k, 2, :width], u[i, t, d0:d1]
