@@ -180,7 +180,7 @@ def selective_extra_memory() -> float:
 def time_per_token(batch: int) -> float:
     """Time of linear_scan and bmru_scan forward at (batch, 2^20, 128) over that of the same numbers in rows of 2^10.
 
-    With fewer rows than threads the long rows have fewer threads to work on them, and the ratio says what that costs.
+    Two long rows keep two threads busy; one is cut in time for them, which costs a second walk over the inputs.
     """
     long, short = (batch, 2**20, 128), (batch * 2**10, 2**10, 128)
     a, b = torch.rand(long), torch.randn(long)

@@ -27,20 +27,15 @@ def array(x: Tensor) -> np.ndarray:
     return _bits(x.contiguous()).numpy(force=True)
 
 
-def output(x: Tensor) -> np.ndarray:
-    """The same for a tensor that a kernel writes: never on a copy."""
-    assert x.is_contiguous(), "a kernel would write into a copy"
-    return _bits(x).numpy()
-
-
 def flat(x: Tensor) -> np.ndarray:
-    """array(x) in one dimension: Numba compiles an index into several at several times the cost."""
+    """array(x) in one dimension: Numba compiles a slice or an index in three at several times the cost."""
     return array(x).reshape(-1)
 
 
 def flat_output(x: Tensor) -> np.ndarray:
-    """output(x) in one dimension."""
-    return output(x).reshape(-1)
+    """The same for a tensor that a kernel writes: never on a copy."""
+    assert x.is_contiguous(), "a kernel would write into a copy"
+    return _bits(x).numpy().reshape(-1)
 
 
 def _bits(x: Tensor) -> Tensor:
@@ -91,14 +86,7 @@ def add_up(t: int, partial: Any, total: Any) -> None:
 
 
 @helper
-def copy(to: Any, row: Any) -> None:
-    """to[:] = row. Numba compiles a slice assignment with all of its error messages, which takes seconds."""
-    for n in range(len(row)):
-        to[n] = row[n]
-
-
-@helper
 def fill(to: Any, value: Any) -> None:
-    """to[:] = value"""
+    """to[:] = value. Numba compiles a slice assignment with all of its error messages, which takes seconds."""
     for n in range(len(to)):
         to[n] = value

@@ -1,7 +1,8 @@
 """selective_scan on the CPU. The state of WIDTH channels stays in the first-level cache; lanes run along channels.
 
 Forward leaves the state at the start of every chunk of CHUNK steps. Backward takes the chunks from last to first: it
-recomputes the states inside one, then runs through it in reverse. States lie as (N, D) here, channels innermost.
+recomputes the states inside one, then runs through it in reverse. States lie as (N, D) here, channels innermost. Arrays
+are flat: a helper gets one with the place where it begins, such as (u, at) for the channels of one step.
 """
 
 import math
@@ -11,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lra_mru.ops._cpu import array, copy, fill, helper, kernel, narrow, output, widen
+from lra_mru.ops._cpu import fill, flat, flat_output, helper, kernel, narrow, widen
 from lra_mru.ops._cpu_math import LOG2_E, exp2, sigmoid, softplus
-from lra_mru.ops._cpu_memory import empty_like
+from lra_mru.ops._cpu_memory import empty_like, start_of_reversed
 from lra_mru.ops._cpu_threads import claim, share
 from lra_mru.ops.selective_scan import CHUNK
 
@@ -22,196 +23,196 @@ LOG_2 = math.log(2)
 
 
 @helper
-def _copy_rows(to: Any, rows: Any) -> None:
-    """(N, channels), of which `to` may have more."""
-    for n in range(len(rows)):
-        copy(to[n], rows[n])
+def _copy_states(to: Any, at_to: Any, stride_to: Any, rows: Any, at: Any, stride: Any, N: Any, width: Any) -> None:
+    """N rows of `width` channels; strides from row to row."""
+    for n in range(N):
+        start_to, start = np.uint64(at_to + n * stride_to), np.uint64(at + n * stride)
+        for d in range(np.uint64(width)):
+            to[start_to + d] = rows[start + d]
 
 
 @helper
-def _add(total: Any, part: Any) -> None:
-    for d in range(len(total)):
-        total[d] += part[d]
+def _add(total: Any, at: Any, part: Any, at_part: Any, width: Any) -> None:
+    for d in range(width):
+        total[at + d] += part[at_part + d]
 
 
 @helper
-def _time_steps(softened: bool, delta_t: Any, bias: Any, u_t: Any, dt: Any, dtu: Any) -> None:
-    """dt and dt u of one step."""
-    for d in range(len(delta_t)):
-        x = widen(delta_t[d]) + bias[d]
-        dt[d] = softplus(x) if softened else x
-        dtu[d] = dt[d] * widen(u_t[d])
+def _time_steps(
+    softened: bool, delta: Any, bias: Any, d0: Any, u: Any, at: Any, width: Any, dt: Any, dtu: Any, k: Any
+) -> None:  # fmt: skip
+    """dt and dt u of one step, which begin at k."""
+    for d in range(np.uint64(width)):
+        x = widen(delta[at + d]) + bias[d0 + d]
+        dt[k + d] = softplus(x) if softened else x
+        dtu[k + d] = dt[k + d] * widen(u[at + d])
 
 
 @helper
-def _advance(dt: Any, dtu: Any, A: Any, B_t: Any, h_prev: Any, decay: Any, h: Any) -> None:
+def _advance(
+    dt: Any, dtu: Any, k: Any, A: Any, B: Any, at_B: Any, N: Any, width: Any, h: Any, before: Any, after: Any,
+    decay: Any, at_decay: Any,
+) -> None:  # fmt: skip
     """h = exp(dt A) h_prev + dt u B, and the decay itself; A in units of log 2."""
-    for n in range(len(B_t)):
-        B_tn, A_n, h_prev_n, decay_n, h_n = widen(B_t[n]), A[n], h_prev[n], decay[n], h[n]
-        for d in range(len(dt)):
-            decay_n[d] = exp2(dt[d] * A_n[d])
-            h_n[d] = decay_n[d] * h_prev_n[d] + dtu[d] * B_tn
+    for n in range(N):
+        B_n, A_n = widen(B[at_B + n]), np.uint64(n * WIDTH)
+        prev_n, h_n, decay_n = np.uint64(before) + A_n, np.uint64(after) + A_n, np.uint64(at_decay) + A_n
+        for d in range(np.uint64(width)):
+            decay[decay_n + d] = exp2(dt[k + d] * A[A_n + d])
+            h[h_n + d] = decay[decay_n + d] * h[prev_n + d] + dtu[k + d] * B_n
 
 
 @helper
-def _read_out(C_t: Any, h: Any, skip: Any, u_t: Any, y: Any) -> None:
+def _read_out(
+    C: Any, at_C: Any, N: Any, h: Any, at_h: Any, skip: Any, d0: Any, u: Any, at: Any, width: Any, y: Any, k: Any
+) -> None:  # fmt: skip
     """y = C . h + D u, before the gate."""
-    for d in range(len(u_t)):
-        y[d] = skip[d] * widen(u_t[d])
-    for n in range(len(C_t)):
-        C_tn, h_n = widen(C_t[n]), h[n]
-        for d in range(len(u_t)):
-            y[d] += C_tn * h_n[d]
+    for d in range(np.uint64(width)):
+        y[k + d] = skip[d0 + d] * widen(u[at + d])
+    for n in range(N):
+        C_n, h_n = widen(C[at_C + n]), np.uint64(at_h + n * WIDTH)
+        for d in range(np.uint64(width)):
+            y[k + d] += C_n * h[h_n + d]
 
 
 @kernel
 def _forward(
-    todo: Any, softened: bool, gated: bool, u: Any, delta: Any, A: Any, B: Any, C: Any, skip: Any, z: Any,
-    bias: Any, h0: Any, y: Any, h_last: Any, starts: Any,
+    todo: Any, L: int, D: int, N: int, softened: bool, gated: bool, u: Any, delta: Any, A: Any, B: Any, C: Any,
+    skip: Any, z: Any, bias: Any, h0: Any, y: Any, h_last: Any, starts: Any,
 ) -> None:  # fmt: skip
-    _, L, channels = u.shape
-    N = B.shape[2]
-    num_blocks = -(-channels // WIDTH)
-    h, decay = np.empty((2, N, WIDTH), h0.dtype), np.empty((N, WIDTH), h0.dtype)  # in place would not vectorise
-    A_block = np.empty((N, WIDTH), h0.dtype)
-    dt_all, dtu_all, y_all = np.empty(WIDTH, h0.dtype), np.empty(WIDTH, h0.dtype), np.empty(WIDTH, h0.dtype)
+    num_blocks, num_chunks, none = -(-D // WIDTH), -(-L // CHUNK), np.uint64(0)
+    h, decay = np.empty(2 * N * WIDTH, h0.dtype), np.empty(N * WIDTH, h0.dtype)  # in place would not vectorise
+    A_block = np.empty(N * WIDTH, h0.dtype)
+    dt, dtu, y_t = np.empty(WIDTH, h0.dtype), np.empty(WIDTH, h0.dtype), np.empty(WIDTH, h0.dtype)
     unit = claim(todo)
     while unit >= 0:
-        i, d0 = unit // num_blocks, unit % num_blocks * WIDTH
-        d1 = min(d0 + WIDTH, channels)
-        width = d1 - d0
-        dt, dtu, y_row = dt_all[:width], dtu_all[:width], y_all[:width]
-        _copy_rows(h[0], h0[i, :, d0:d1])
-        _copy_rows(A_block, A[:, d0:d1])
+        i, start = unit // num_blocks, unit % num_blocks * WIDTH
+        d0, width = np.uint64(start), min(WIDTH, D - start)
+        _copy_states(h, 0, WIDTH, h0, i * N * D + start, D, N, width)
+        _copy_states(A_block, 0, WIDTH, A, start, D, N, width)
         for t in range(L):
-            before, after = h[t % 2], h[(t + 1) % 2]
+            row = i * L + t
+            at, before, after = np.uint64(row * D + start), t % 2 * N * WIDTH, (t + 1) % 2 * N * WIDTH
             if t % CHUNK == 0:
-                _copy_rows(starts[i, t // CHUNK, :, d0:d1], before[:, :width])
-            u_t, y_t, z_t = u[i, t, d0:d1], y[i, t, d0:d1], z[i, t, d0:d1]
-            _time_steps(softened, delta[i, t, d0:d1], bias[d0:d1], u_t, dt, dtu)
-            _advance(dt, dtu, A_block, B[i, t], before, decay, after)
-            _read_out(C[i, t], after, skip[d0:d1], u_t, y_row)
-            for d in range(width):
-                gate = widen(z_t[d])
-                y_t[d] = narrow(y_row[d] * gate * sigmoid(gate) if gated else y_row[d], y)
-        _copy_rows(h_last[i, :, d0:d1], h[L % 2, :, :width])
+                chunk = i * num_chunks + t // CHUNK
+                _copy_states(starts, chunk * N * D + start, D, h, before, WIDTH, N, width)
+            _time_steps(softened, delta, bias, d0, u, at, width, dt, dtu, none)
+            _advance(dt, dtu, none, A_block, B, row * N, N, width, h, before, after, decay, 0)
+            _read_out(C, row * N, N, h, after, skip, d0, u, at, width, y_t, none)
+            for d in range(np.uint64(width)):
+                gate = widen(z[at + d])
+                y[at + d] = narrow(y_t[d] * gate * sigmoid(gate) if gated else y_t[d], y)
+        _copy_states(h_last, i * N * D + start, D, h, L % 2 * N * WIDTH, WIDTH, N, width)
         unit = claim(todo)
 
 
 @helper
 def _step_back(
-    dt: Any, dtu: Any, A: Any, B_t: Any, C_t: Any, g: Any, decay: Any, h_prev: Any, h: Any,
-    carry: Any, dA: Any, dB_t: Any, dC_t: Any, by_input: Any, by_decay: Any,
+    dt: Any, dtu: Any, k: Any, A: Any, B: Any, C: Any, at_B: Any, N: Any, width: Any, g: Any, decay: Any, h: Any,
+    before: Any, after: Any, carry: Any, dA: Any, dB: Any, dC: Any, at_dB: Any, by_input: Any, by_decay: Any,
 ) -> None:  # fmt: skip
     """One step of the reversed pass, g the gradient of C . h. carry is what reaches h[t], then h[t-1], from later.
 
     by_input collects the gradient of dt u, by_decay that of dt by way of exp(dt A), in units of log 2.
     """
-    for d in range(len(dt)):
-        by_input[d] = 0
-        by_decay[d] = 0
-    for n in range(len(B_t)):
-        B_tn, C_tn, A_n, decay_n = widen(B_t[n]), widen(C_t[n]), A[n], decay[n]
-        h_prev_n, h_n, carry_n, dA_n = h_prev[n], h[n], carry[n], dA[n]
-        dB_tn = dC_tn = type(B_tn)(0)
-        for d in range(len(dt)):
-            dh = carry_n[d] + g[d] * C_tn
-            dC_tn += g[d] * h_n[d]
-            dB_tn += dh * dtu[d]
-            by_input[d] += dh * B_tn
-            carry_n[d] = dh * decay_n[d]
-            through_decay = carry_n[d] * h_prev_n[d]
-            by_decay[d] += through_decay * A_n[d]
-            dA_n[d] += through_decay * dt[d]
-        dB_t[n] += dB_tn
-        dC_t[n] += dC_tn
+    fill(by_input, 0)
+    fill(by_decay, 0)
+    for n in range(N):
+        B_n, C_n, at_n = widen(B[at_B + n]), widen(C[at_B + n]), np.uint64(n * WIDTH)
+        prev_n, h_n = np.uint64(before) + at_n, np.uint64(after) + at_n
+        dB_n = dC_n = type(B_n)(0)
+        for d in range(np.uint64(width)):
+            dh = carry[at_n + d] + g[d] * C_n
+            dC_n += g[d] * h[h_n + d]
+            dB_n += dh * dtu[k + d]
+            by_input[d] += dh * B_n
+            carry[at_n + d] = dh * decay[prev_n + d]
+            through_decay = carry[at_n + d] * h[prev_n + d]
+            by_decay[d] += through_decay * A[at_n + d]
+            dA[at_n + d] += through_decay * dt[k + d]
+        dB[at_dB + n] += dB_n
+        dC[at_dB + n] += dC_n
 
 
 @helper
-def _gate_back(gated: bool, dy_t: Any, z_t: Any, y: Any, g: Any, dz_t: Any) -> None:
+def _gate_back(gated: bool, dy: Any, z: Any, at: Any, width: Any, y: Any, k: Any, g: Any, dz: Any) -> None:
     """g = gradient of the ungated output y; dz."""
-    for d in range(len(dy_t)):
-        g[d] = widen(dy_t[d])
+    for d in range(np.uint64(width)):
+        g[d] = widen(dy[at + d])
         if gated:
-            gate = widen(z_t[d])
+            gate = widen(z[at + d])
             s = sigmoid(gate)
-            dz_t[d] = narrow(g[d] * y[d] * s * (1 + gate * (1 - s)), dz_t)
+            dz[at + d] = narrow(g[d] * y[k + d] * s * (1 + gate * (1 - s)), dz)
             g[d] = g[d] * gate * s
 
 
 @helper
 def _inputs_back(
-    softened: bool, delta_t: Any, bias: Any, u_t: Any, skip: Any, g: Any, dt: Any, by_input: Any, by_decay: Any,
-    du_t: Any, ddelta_t: Any, dskip: Any, dbias: Any,
+    softened: bool, delta: Any, bias: Any, skip: Any, d0: Any, u: Any, at: Any, width: Any, g: Any, dt: Any, k: Any,
+    by_input: Any, by_decay: Any, du: Any, ddelta: Any, dskip: Any, dbias: Any,
 ) -> None:  # fmt: skip
     """From the gradients of dt u and of the decay to those of u, delta, D and the bias."""
-    for d in range(len(dt)):
-        u_td = widen(u_t[d])
-        du_t[d] = narrow(by_input[d] * dt[d] + g[d] * skip[d], du_t)
-        ddt = by_input[d] * u_td + by_decay[d] * type(u_td)(LOG_2)
+    for d in range(np.uint64(width)):
+        u_d = widen(u[at + d])
+        du[at + d] = narrow(by_input[d] * dt[k + d] + g[d] * skip[d0 + d], du)
+        ddt = by_input[d] * u_d + by_decay[d] * type(u_d)(LOG_2)
         if softened:
-            ddt *= sigmoid(widen(delta_t[d]) + bias[d])
-        ddelta_t[d] = narrow(ddt, ddelta_t)
-        dskip[d] += g[d] * u_td
+            ddt *= sigmoid(widen(delta[at + d]) + bias[d0 + d])
+        ddelta[at + d] = narrow(ddt, ddelta)
+        dskip[d] += g[d] * u_d
         dbias[d] += ddt
 
 
 @kernel
 def _backward(
-    todo: Any, softened: bool, gated: bool, u: Any, delta: Any, A: Any, B: Any, C: Any, skip: Any, z: Any,
-    bias: Any, starts: Any, dy: Any, dh_last: Any, du: Any, ddelta: Any, dA: Any, dB: Any, dC: Any, dskip: Any, dz: Any,
-    dbias: Any, dh0: Any,
+    todo: Any, batch: int, L: int, D: int, N: int, softened: bool, gated: bool, u: Any, delta: Any, A: Any, B: Any,
+    C: Any, skip: Any, z: Any, bias: Any, starts: Any, dy: Any, dh_last: Any, du: Any, ddelta: Any, dA: Any, dB: Any,
+    dC: Any, dskip: Any, dz: Any, dbias: Any, dh0: Any,
 ) -> None:  # fmt: skip
     """dA, dskip and dbias hold a total for every batch row, dB and dC one for every block of channels."""
-    _, L, channels = u.shape
-    N, dtype = B.shape[2], dh0.dtype
-    num_blocks = -(-channels // WIDTH)
-    h, decay = np.empty((CHUNK + 1, N, WIDTH), dtype), np.empty((CHUNK, N, WIDTH), dtype)
-    A_block, carry, dA_part = np.empty((N, WIDTH), dtype), np.empty((N, WIDTH), dtype), np.empty((N, WIDTH), dtype)
-    rows = np.empty((CHUNK, 3, WIDTH), dtype)  # dt, dt u and the ungated y of each step
-    others = np.empty((5, WIDTH), dtype)
+    num_blocks, num_chunks, size, dtype = -(-D // WIDTH), -(-L // CHUNK), N * WIDTH, dh0.dtype
+    h, decay = np.empty((CHUNK + 1) * size, dtype), np.empty(CHUNK * size, dtype)
+    A_block, carry, dA_part = np.empty(size, dtype), np.empty(size, dtype), np.empty(size, dtype)
+    dt, dtu, y = np.empty(CHUNK * WIDTH, dtype), np.empty(CHUNK * WIDTH, dtype), np.empty(CHUNK * WIDTH, dtype)
+    g, by_input, by_decay = np.empty(WIDTH, dtype), np.empty(WIDTH, dtype), np.empty(WIDTH, dtype)
+    dskip_part, dbias_part = np.empty(WIDTH, dtype), np.empty(WIDTH, dtype)
     unit = claim(todo)
     while unit >= 0:
         i, block = unit // num_blocks, unit % num_blocks
-        d0 = block * WIDTH
-        d1 = min(d0 + WIDTH, channels)
-        width = d1 - d0
-        g, by_input, by_decay, dskip_part, dbias_part = (
-            others[0, :width], others[1, :width], others[2, :width], others[3, :width], others[4, :width],
-        )  # fmt: skip
-        _copy_rows(A_block, A[:, d0:d1])
-        _copy_rows(carry, dh_last[i, :, d0:d1])
-        bias_d, skip_d = bias[d0:d1], skip[d0:d1]
-        for start in range((L - 1) // CHUNK * CHUNK, -1, -CHUNK):
-            stop = min(start + CHUNK, L)
-            _copy_rows(h[0], starts[i, start // CHUNK, :, d0:d1])
-            fill(dA_part.reshape(-1), 0)
+        start = block * WIDTH
+        d0, width = np.uint64(start), min(WIDTH, D - start)
+        _copy_states(A_block, 0, WIDTH, A, start, D, N, width)
+        _copy_states(carry, 0, WIDTH, dh_last, i * N * D + start, D, N, width)
+        for chunk in range(num_chunks - 1, -1, -1):
+            first, stop = chunk * CHUNK, min((chunk + 1) * CHUNK, L)
+            _copy_states(h, 0, WIDTH, starts, (i * num_chunks + chunk) * N * D + start, D, N, width)
+            fill(dA_part, 0)
             fill(dskip_part, 0)
             fill(dbias_part, 0)
-            for t in range(start, stop):
-                k = t - start
-                dt, dtu, y, u_t = rows[k, 0, :width], rows[k, 1, :width], rows[k, 2, :width], u[i, t, d0:d1]
-                _time_steps(softened, delta[i, t, d0:d1], bias_d, u_t, dt, dtu)
-                _advance(dt, dtu, A_block, B[i, t], h[k], decay[k], h[k + 1])
+            for t in range(first, stop):
+                row, before = i * L + t, (t - first) * size
+                at, k = np.uint64(row * D + start), np.uint64((t - first) * WIDTH)
+                _time_steps(softened, delta, bias, d0, u, at, width, dt, dtu, k)
+                _advance(dt, dtu, k, A_block, B, row * N, N, width, h, before, before + size, decay, before)
                 if gated:
-                    _read_out(C[i, t], h[k + 1], skip_d, u_t, y)
-            for t in range(stop - 1, start - 1, -1):
-                k = t - start
-                dt, dtu, y = rows[k, 0, :width], rows[k, 1, :width], rows[k, 2, :width]
-                _gate_back(gated, dy[i, t, d0:d1], z[i, t, d0:d1], y, g, dz[i, t, d0:d1])
+                    _read_out(C, row * N, N, h, before + size, skip, d0, u, at, width, y, k)
+            for t in range(stop - 1, first - 1, -1):
+                row, before = i * L + t, (t - first) * size
+                at, k = start_of_reversed(row, D) + d0, start_of_reversed(t - first, WIDTH)
+                _gate_back(gated, dy, z, at, width, y, k, g, dz)
                 _step_back(
-                    dt, dtu, A_block, B[i, t], C[i, t], g, decay[k], h[k], h[k + 1],
-                    carry, dA_part, dB[block, i, t], dC[block, i, t], by_input, by_decay,
+                    dt, dtu, k, A_block, B, C, row * N, N, width, g, decay, h, before, before + size,
+                    carry, dA_part, dB, dC, ((block * batch + i) * L + t) * N, by_input, by_decay,
                 )  # fmt: skip
                 _inputs_back(
-                    softened, delta[i, t, d0:d1], bias_d, u[i, t, d0:d1], skip_d, g, dt, by_input, by_decay,
-                    du[i, t, d0:d1], ddelta[i, t, d0:d1], dskip_part, dbias_part,
+                    softened, delta, bias, skip, d0, u, at, width, g, dt, k,
+                    by_input, by_decay, du, ddelta, dskip_part, dbias_part,
                 )  # fmt: skip
             for n in range(N):
-                _add(dA[i, n, d0:d1], dA_part[n])
-            _add(dskip[i, d0:d1], dskip_part)
-            _add(dbias[i, d0:d1], dbias_part)
-        _copy_rows(dh0[i, :, d0:d1], carry[:, :width])
+                _add(dA, (i * N + n) * D + start, dA_part, n * WIDTH, width)
+            _add(dskip, i * D + start, dskip_part, 0, width)
+            _add(dbias, i * D + start, dbias_part, 0, width)
+        _copy_states(dh0, i * N * D + start, D, carry, 0, WIDTH, N, width)
         unit = claim(todo)
 
 
@@ -228,10 +229,13 @@ def forward(
     y = empty_like(u)
     h_last = torch.empty(batch, A.shape[1], channels, dtype=h0.dtype)
     starts = torch.empty(batch, -(-length // CHUNK), A.shape[1], channels, dtype=h0.dtype)
-    inputs = [array(x) for x in (u, delta, _rows(A) * LOG2_E, B, C, skip, u if z is None else z, bias, _rows(h0))]
-    results = [output(x) for x in (y, h_last, starts)]
-    units = batch * -(-channels // WIDTH)
-    share(_forward, units, u.numel() * A.shape[1], softened, z is not None, *inputs, *results)
+    inputs = [flat(x) for x in (u, delta, _rows(A) * LOG2_E, B, C, skip, u if z is None else z, bias, _rows(h0))]
+    results = [flat_output(x) for x in (y, h_last, starts)]
+    num_states, num_blocks = A.shape[1], -(-channels // WIDTH)
+    share(
+        _forward, batch * num_blocks, u.numel() * num_states, length, channels, num_states, softened, z is not None,
+        *inputs, *results,
+    )  # fmt: skip
     return y, h_last.mT.contiguous(), starts
 
 
@@ -248,9 +252,12 @@ def backward(
     dB, dC = (torch.zeros(num_blocks, batch, length, num_states, dtype=starts.dtype) for _ in range(2))
     dh0 = torch.empty(batch, num_states, channels, dtype=starts.dtype)
     gate, dgate = (u, du) if z is None else (z, dz)
-    inputs = (array(x) for x in (u, delta, _rows(A) * LOG2_E, B, C, skip, gate, bias, starts, dy, _rows(dh_last)))
-    results = [output(x) for x in (du, ddelta, dA, dB, dC, dskip, dgate, dbias, dh0)]
-    share(_backward, batch * num_blocks, u.numel() * num_states, softened, z is not None, *inputs, *results)
+    inputs = (flat(x) for x in (u, delta, _rows(A) * LOG2_E, B, C, skip, gate, bias, starts, dy, _rows(dh_last)))
+    results = [flat_output(x) for x in (du, ddelta, dA, dB, dC, dskip, dgate, dbias, dh0)]
+    share(
+        _backward, batch * num_blocks, u.numel() * num_states, batch, length, channels, num_states, softened,
+        z is not None, *inputs, *results,
+    )  # fmt: skip
     parameters = (dA.sum(0).mT.to(A.dtype).contiguous(), dskip.sum(0).to(A.dtype), dbias.sum(0).to(A.dtype))
     return (
         du,
