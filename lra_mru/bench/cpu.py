@@ -190,7 +190,7 @@ def time_per_token(batch: int) -> float:
         linear_scan(x, y)
         bmru_scan(y, x, x[0, 0])
 
-    seconds = interleaved({"long": lambda: both(long), "short": lambda: both(short)}, rounds=7)
+    seconds = interleaved({"long": lambda: both(long), "short": lambda: both(short)}, rounds=15)
     return seconds["long"] / seconds["short"]
 
 

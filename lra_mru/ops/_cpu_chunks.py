@@ -1,8 +1,8 @@
 """One long row on many threads: its time is cut into chunks, and every chunk waits for the state before it.
 
 A chunk takes the state before it, h, to decay * h + end. A kernel finds decay and end in a first walk over its chunk,
-which leaves the inputs in the caches. It waits for the state before, publishes the one after at once, and
-writes its outputs in a second walk, while other threads are in chunks of their own: memory is read and written once.
+which leaves the inputs in the caches. It waits for the state before, publishes the one after at once, and writes its
+outputs in a second walk, while other threads are in chunks of their own: memory is read and written once.
 Source: the chained scan of Merrill and Garland, "Single-pass parallel prefix scan with decoupled look-back" (2016).
 """
 
