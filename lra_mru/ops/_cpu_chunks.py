@@ -46,7 +46,7 @@ def run(work: Callable[..., None], length: int, start: np.ndarray, *args: object
     batch, channels = start.shape
     steps = chunk_steps(batch, length, channels)
     num_chunks = -(-length // steps)
-    states = np.empty((batch * num_chunks, channels), np.result_type(start, np.float64))
+    states = np.empty((batch * num_chunks, channels), np.complex128 if start.dtype.kind == "c" else np.float64)
     ready = np.zeros(batch * num_chunks, np.int64)
     states[::num_chunks], ready[::num_chunks] = start, 1
     share(work, len(ready), batch * length * channels, ready, states.reshape(-1), length, steps, *args)
