@@ -36,11 +36,15 @@ def leaderboard(sections: list[Section]) -> str:
 
 
 def short_table(sections: list[Section], link: str) -> str:
-    """Accuracy alone, a small table per section, for a README; `link` leads from there to the whole page."""
+    """Accuracy alone, for a README: a small table for each section that compares, or for all while none does.
+
+    `link` leads from there to the whole page.
+    """
     if not sections:
         return HOW_TO_MAKE_ONE
+    shown = [section for section in sections if len(section.rows) > 1] or sections
     parts = []
-    for section in sections:
+    for section in shown:
         metrics, floor = section.accuracy_metrics, section.best_floor()
         title = f"**{section.title}**" + ("" if floor is None else f"; best floor without a model: {percent(floor)} %")
         head = ["model", *(accuracy_header(metric, section) for metric in metrics), "parameters", "seeds"]
@@ -49,8 +53,11 @@ def short_table(sections: list[Section], link: str) -> str:
             size = [whole(row.first.num_params), f"n = {len(row.records)}"]
             lines.append([row_name(row), *(accuracy(row, metric) for metric in metrics), *size])
         parts.append(f"{title}\n\n{markdown_table(head, lines)}")
-    note = f"Mean over seeds ± half of the 95 % interval. Speed, memory, floors, figures, every seed: [{link}]({link})."
-    return "\n".join([*parts, note])
+    lone = ", ".join(section.task for section in sections if section not in shown)
+    note = "Mean over seeds ± half of the 95 % interval. " + (
+        f"One row so far, on the whole page: {lone}. " if lone else ""
+    )
+    return "\n".join([*parts, f"{note}Speed, memory, floors, figures, every seed: [{link}]({link})."])
 
 
 def _section(section: Section) -> str:

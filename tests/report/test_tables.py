@@ -222,3 +222,14 @@ def test_sections_come_with_best_rows_first_whatever_the_order(results: Path, wr
     write_record(model="mamba", metrics={"test/acc": 0.3})
     (section,) = make_sections(load_records(results))
     assert [row.model for row in section.rows] == ["mamba", "lru"]
+
+
+def test_a_readme_shows_what_compares_and_names_the_rest(results: Path, write_record: WriteRecord) -> None:
+    write_record(task="parity", variant="T = 40")
+    assert "**parity: T = 40 (budget: quick)**" in readme_block(results)  # nothing compares yet
+    write_record()
+    write_record(model="lru", config_hash="5e6f7a8b")
+    block = readme_block(results)
+    assert "**copy_first" in block
+    assert "**parity" not in block
+    assert "One row so far, on the whole page: parity." in block
