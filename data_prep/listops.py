@@ -21,8 +21,9 @@ from data_prep.checks import check_int, check_seed
 from data_prep.data_set import Recipe, ensure, whole_file
 from data_prep.listops_generate import MAX_ATTEMPTS, SPLITS, draw_rows
 from data_prep.listops_text import HEADER, to_tsv
-from data_prep.program import Clock, OneLineParser
+from data_prep.program import Clock
 from data_prep.workers import in_order
+from lra_mru.arguments import OneLineParser
 
 VERSION = 2  # raise it whenever the same parameters would give other data
 FORMATS = ("arrow", "tsv")
@@ -161,7 +162,7 @@ def _write_tsv(path: Path, make: MakeRows, parts: Parts, workers: int, advance: 
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(module="listops", description=__doc__ or "")
+    parser = OneLineParser(prog="python -m data_prep.listops", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     for split in SPLITS:
         parser.add_argument(f"--{split}", type=int, required=True, help=f"number of {split} examples")

@@ -18,7 +18,8 @@ from data_prep.arrow import write_token_file
 from data_prep.data_set import Recipe, ensure, sha256
 from data_prep.listops_generate import CLOSE, MIN, SPLITS, TOKENS, apply_operator
 from data_prep.listops_text import BLANK, CLOSE_PAIR, FEED, HEADER, OPEN_PAIR, RETURN, TAB, ZERO
-from data_prep.program import Clock, OneLineParser
+from data_prep.program import Clock
+from lra_mru.arguments import OneLineParser
 
 VERSION = 1
 OK, NO_TOKEN, BRACKETS, PARENTHESES, NO_LABEL, WRONG_LABEL = range(6)
@@ -175,7 +176,7 @@ def evaluate(tree: NDArray[np.uint8], length: int) -> int:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(module="listops_import", description=__doc__ or "")
+    parser = OneLineParser(prog="python -m data_prep.listops_import", description=__doc__)
     parser.add_argument("--source", type=Path, required=True, help="folder of the three official files")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     return parser.parse_args(argv)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from data_prep import program
 from data_prep.arrow import write_image_file
 from data_prep.data_set import Recipe, ensure
-from data_prep.program import Clock, OneLineParser
+from data_prep.program import Clock
 from data_prep.sources import hub_splits
+from lra_mru.arguments import OneLineParser
 
 VERSION = 1
 SIDE = 28
@@ -122,7 +123,7 @@ def _check_digest(content: bytes, name: str, where: str) -> None:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(module="mnist", description=__doc__ or "")
+    parser = OneLineParser(prog="python -m data_prep.mnist", description=__doc__)
     parser.add_argument("--source", required=True, help="folder of the four official files, plain or .gz")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     return parser.parse_args(argv)

@@ -32,8 +32,9 @@ from data_prep.listops_generate import SPLITS
 from data_prep.pathfinder_generate import MAX_ATTEMPTS, draw_images
 from data_prep.pathfinder_settings import SETTINGS, shades
 from data_prep.pathfinder_tables import tables
-from data_prep.program import Clock, OneLineParser
+from data_prep.program import Clock
 from data_prep.workers import in_order
+from lra_mru.arguments import OneLineParser
 
 VERSION = 2  # raise it whenever the same parameters would give other data
 FORMATS = ("arrow", "lra")
@@ -191,7 +192,7 @@ def _write_pngs(folder: Path, parameters: PathfinderParameters, workers: int, ad
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(module="pathfinder", description=__doc__ or "")
+    parser = OneLineParser(prog="python -m data_prep.pathfinder", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     parser.add_argument("--size", type=int, required=True, help=f"pixels a side: {', '.join(map(str, SETTINGS))}")
     parser.add_argument("--contour", type=int, required=True, help="paddles of a target: 6, 9, 14 (2 to 5 at size 16)")

@@ -1,30 +1,13 @@
 """What every program of data_prep does around its own work: arguments, clock, progress, one line for an error."""
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A parser that complains in one line, and knows no abbreviations."""
-
-    def __init__(self, *, module: str, description: str) -> None:
-        super().__init__(
-            prog=f"python -m data_prep.{module}",
-            description=description,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 class Clock:

@@ -1,11 +1,11 @@
 """`python -m lra_mru.runs`: which runs are finished, running, resumable or dead, and the command for each."""
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lra_mru.arguments import OneLineParser
 from lra_mru.engine.attempts import Attempt, find
 
 UNKNOWN = "(no command was noted: started from Python, or by an older version)"
@@ -65,7 +65,7 @@ def again(command: str | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lra_mru.runs", description=__doc__)
+    parser = OneLineParser(prog="python -m lra_mru.runs", description=__doc__)
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="where the runs' records go")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where their checkpoints are")
     arguments = parser.parse_args()

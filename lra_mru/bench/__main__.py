@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does: torch's
 
 import torch
 
+from lra_mru.arguments import OneLineParser
 from lra_mru.bench import models
 from lra_mru.bench.timing import machine
 
@@ -24,7 +25,7 @@ PARTS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lra_mru.bench", description=__doc__)
+    parser = OneLineParser(prog="python -m lra_mru.bench", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
     for name, what in PARTS.items():
         part = parts.add_parser(name, help=what, description=what)

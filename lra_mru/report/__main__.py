@@ -1,16 +1,16 @@
 """`python -m lra_mru.report`: make the leaderboard, and with --readme the short table of a README."""
 
-import argparse
 import sys
 from pathlib import Path
 
+from lra_mru.arguments import OneLineParser
 from lra_mru.report import write_leaderboard, write_readme
 from lra_mru.report.load import load_records
 
 
 def main() -> int:
     """Exit status 0 if all was written, 1 with one line on stderr if not."""
-    parser = argparse.ArgumentParser(prog="python -m lra_mru.report", description=__doc__)
+    parser = OneLineParser(prog="python -m lra_mru.report", description=__doc__)
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder that holds runs/ (default: results)"
     )

@@ -1,6 +1,5 @@
 """Look at a task's data before trusting them: a contact sheet, and the figures that would give a mistake away."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from lra_mru.arguments import OneLineParser
 from lra_mru.engine.build import build
 from lra_mru.engine.cli import CONF, explain
 from lra_mru.engine.errors import ConfigError
@@ -25,7 +25,7 @@ USAGE = "python -m data_prep.show task=NAME [key=value ...]"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line -> exit status: 0 if the sheet is written, 2 if it cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep.show", usage=USAGE, description=__doc__)
+    parser = OneLineParser(prog="python -m data_prep.show", usage=USAGE, description=__doc__)
     parser.add_argument(
         "overrides", nargs="+", metavar="key=value", help="as for train.py: task=pathfinder task.size=16"
     )
