@@ -46,10 +46,10 @@ def main() -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The figures of one part, printed as they come."""
     if options.part == "cpu":
-        from lra_mru.bench import cpu
+        from lra_mru.bench import cpu, cpu_sizes
 
         comparisons = [asdict(row) | {"ratio": row.ratio, "holds": row.holds} for row in cpu.run()]
-        return {"comparisons": comparisons, "sizes": cpu.sizes()}
+        return {"comparisons": comparisons, "sizes": cpu_sizes.run()}
     if options.part == "data":
         from lra_mru.bench import data
 

@@ -124,20 +124,6 @@ def bmru_against_composed(shape: tuple[int, int, int]) -> Comparison:
     )  # fmt: skip
 
 
-def saved_bytes(call: Callable[[], object]) -> int:
-    """Bytes of the distinct memory that autograd keeps for the backward pass of call."""
-    storages: dict[int, int] = {}
-
-    def note(x: Tensor) -> Tensor:
-        storages[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
-        kept = call()  # alive while counted, so that no memory is used twice
-    del kept
-    return sum(storages.values())
-
-
 def selective_against_loop(backward: bool) -> Comparison:
     shape, states = (8, 1024, 256), 16
     u, delta = torch.randn(shape), 0.1 * torch.rand(shape)
@@ -152,46 +138,6 @@ def selective_against_loop(backward: bool) -> Comparison:
     name = "selective_scan forward" + (" + backward" if backward else "")
     loop = selective_scan_loop
     return compare(name, shape, lambda: run(selective_scan), "loop in torch", lambda: run(loop), at_least=4.0, rounds=1)
-
-
-def peak_extra_bytes(call: Callable[[], object]) -> int:
-    """The most memory that torch has allocated beyond what it had before, while call runs."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        call()
-    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
-    now = peak = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        now += event.nbytes()
-        peak = max(peak, now)
-    return peak
-
-
-def selective_extra_memory() -> float:
-    """Peak of forward + backward beyond inputs, output and gradients, as a multiple of u."""
-    u, delta = torch.randn(8, 1024, 256).requires_grad_(), torch.rand(8, 1024, 256).requires_grad_()
-    A, B, C = -torch.rand(256, 16), torch.randn(8, 1024, 16), torch.randn(8, 1024, 16)
-    dy = torch.randn_like(u)
-    inputs = (u, delta, A.requires_grad_(), B.requires_grad_(), C.requires_grad_())
-    peak = peak_extra_bytes(lambda: torch.autograd.grad(selective_scan(*inputs)[0], inputs, dy))
-    results = sum(x.numel() * x.element_size() for x in (dy, *inputs))  # y has the size of dy
-    return (peak - results) / (u.numel() * u.element_size())
-
-
-def time_per_token(batch: int) -> float:
-    """Time of linear_scan and bmru_scan forward at (batch, 2^20, 128) over that of the same numbers in rows of 2^10.
-
-    Two long rows keep two threads busy; one is cut in time for them, which costs a second walk over the inputs.
-    """
-    long, short = (batch, 2**20, 128), (batch * 2**10, 2**10, 128)
-    a, b = torch.rand(long), torch.randn(long)
-
-    def both(shape: tuple[int, int, int]) -> None:
-        x, y = a.view(shape), b.view(shape)
-        linear_scan(x, y)
-        bmru_scan(y, x, x[0, 0])
-
-    seconds = interleaved({"long": lambda: both(long), "short": lambda: both(short)}, rounds=15)
-    return seconds["long"] / seconds["short"]
 
 
 def mixer_against_gru(shape: tuple[int, int, int], at_least: float) -> Comparison:
@@ -239,18 +185,3 @@ def run() -> list[Comparison]:
     show(mixer_against_gru((32, 1024, 128), at_least=2.5))
     show(mixer_against_gru((8, 4096, 128), at_least=5.0))
     return comparisons
-
-
-def sizes() -> dict[str, float]:
-    """Saved and extra memory, and the time of a token at two lengths, as ratios; printed with their bars."""
-    c, beta, alpha, _ = bmru_inputs((4, 256, 64))
-    fused, composed = saved_bytes(lambda: bmru_scan(c, beta, alpha)), saved_bytes(lambda: composed_bmru(c, beta, alpha))
-    found = {
-        "bmru_scan: saved bytes / composed (bar < 0.5)": fused / composed,
-        "selective_scan: peak extra memory / size of u (bar < 3)": selective_extra_memory(),
-        "time per token, L = 1,048,576 / L = 1,024, B = 2 (bar <= 1.2)": time_per_token(2),
-        "time per token, L = 1,048,576 / L = 1,024, B = 1 (bar <= 1.2)": time_per_token(1),
-    }
-    for name, value in found.items():
-        print(f"{name:<60} {value:6.2f}", flush=True)
-    return found

@@ -5,7 +5,8 @@ import sys
 
 import torch
 
-from lra_mru.bench.cpu import Comparison, bmru_inputs, composed_bmru, peak_extra_bytes, saved_bytes
+from lra_mru.bench.cpu import Comparison, bmru_inputs, composed_bmru
+from lra_mru.bench.cpu_sizes import peak_extra_bytes, saved_bytes
 from lra_mru.bench.timing import interleaved, machine
 from lra_mru.ops.bmru_scan import bmru_scan
 
@@ -33,6 +34,25 @@ def test_memory_is_counted() -> None:
     assert saved_bytes(lambda: x.exp().sin()) == 4000  # exp keeps its output, which is sin's input: counted once
     assert saved_bytes(lambda: x.exp() * x.sin()) == 12000  # two factors, and x
     assert 4_000_000 <= peak_extra_bytes(lambda: torch.ones(1_000_000)) < 4_100_000
+
+
+def test_first_calls_leave_no_kernel_out() -> None:
+    script = """
+import importlib
+from numba.core.dispatcher import Dispatcher
+from lra_mru.bench import first_calls
+first_calls.calls()
+for op in ("linear_scan", "bmru_scan", "selective_scan"):
+    for name, found in vars(importlib.import_module(f"lra_mru.ops.{op}.cpu")).items():
+        if isinstance(found, Dispatcher) and name in ("_forward", "_backward"):
+            print(op, name, len(found.signatures))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert sorted(done.stdout.splitlines()) == [
+        *("bmru_scan _backward 1", "bmru_scan _forward 1"),
+        *("linear_scan _backward 2", "linear_scan _forward 2"),  # real and complex
+        *("selective_scan _backward 1", "selective_scan _forward 1"),
+    ]
 
 
 def test_every_candidate_is_called_in_every_round() -> None:
