@@ -13,7 +13,15 @@ from torch import Tensor
 
 from lra_mru.ops._cpu import add_up, array, fill, flat, flat_output, helper, kernel, widen
 from lra_mru.ops._cpu_chunks import apply, num_units, publish, run, state_before
-from lra_mru.ops._cpu_memory import empty_like, flush, prefetch_for_reversed, start_of_reversed, store_row, streams
+from lra_mru.ops._cpu_memory import (
+    empty_like,
+    flush,
+    prefetch_ahead,
+    prefetch_for_reversed,
+    start_of_reversed,
+    store_row,
+    streams,
+)
 from lra_mru.ops._cpu_threads import claim
 
 PI2 = math.pi**2
@@ -48,6 +56,8 @@ def _forward(
             fill(shut, 1)
             for r in range(first, stop):
                 start = np.uint64(r * N)
+                prefetch_ahead(c, start, N, N)
+                prefetch_ahead(beta, start, N, N)
                 for n in range(np.uint64(N)):
                     u, candidate = _gate(c[start + n], beta[start + n], alpha[n])
                     end[n] = candidate if u > 0 else (end[n] if u <= 0 else u)
@@ -88,6 +98,9 @@ def _backward(
             fill(end, 0)
             for r in range(first, stop):  # upwards, as hardware prefetches
                 start = np.uint64(r * N)
+                prefetch_ahead(c, start, N, N)
+                prefetch_ahead(beta, start, N, N)
+                prefetch_ahead(dh, start, N, N)
                 for n in range(np.uint64(N)):
                     u = abs(widen(c[start + n])) - widen(beta[start + n])
                     decay[n] *= keep if u > zero else (one if u <= zero else u)

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from lra_mru.ops._cpu import add_up, array, fill, flat, flat_output, kernel, widen
 from lra_mru.ops._cpu_chunks import apply, num_units, publish, run, state_before
-from lra_mru.ops._cpu_memory import empty_like, flush, prefetch_for_reversed, start_of_reversed, store_row, streams
+from lra_mru.ops._cpu_memory import (
+    empty_like,
+    flush,
+    prefetch_ahead,
+    prefetch_for_reversed,
+    start_of_reversed,
+    store_row,
+    streams,
+)
 from lra_mru.ops._cpu_threads import claim
 
 
@@ -33,6 +41,8 @@ def _forward(
             fill(end, 0)
             for r in range(first, stop):
                 start, start_a = np.uint64(r * N), np.uint64(r * stride_a)
+                prefetch_ahead(a, start_a, stride_a, N)
+                prefetch_ahead(b, start, N, N)
                 for n in range(np.uint64(N)):
                     a_n = widen(a[start_a + n])
                     decay[n] *= a_n
@@ -70,6 +80,8 @@ def _backward(
             fill(end, 0)
             for r in range(first, stop):  # upwards, as hardware prefetches
                 start, start_a = np.uint64(r * N), np.uint64(r * stride_a)
+                prefetch_ahead(a, start_a, stride_a, N)
+                prefetch_ahead(dh, start, N, N)
                 for n in range(np.uint64(N)):
                     decay[n] *= widen(a[start_a + n]).conjugate()
                     end[n] += decay[n] * widen(dh[start + n])
