@@ -24,7 +24,7 @@ CHUNK_ELEMENTS = 1 << 17  # of each input: two in float32 are 1 MiB, which cache
 def chunk_steps(batch: int, length: int, channels: int) -> int:
     """Steps of a chunk, or the whole row: by shape alone, so that the number of threads changes no result.
 
-    Only a row on its own is cut: two threads on two rows have memory busy, and the first walk costs them 10 to 30 %.
+    Only a row on its own is cut: two threads on two rows keep memory busy, and the first walk costs 10 to 30 %.
     """
     if batch > 1 or length * channels < 2 * MIN_ELEMENTS_PER_THREAD:
         return length
@@ -53,7 +53,7 @@ def run(work: Callable[..., None], length: int, start: np.ndarray, *args: object
 
 
 @intrinsic
-def _is_set(context: Any, flags: Any, n: Any) -> Any:
+def is_set(context: Any, flags: Any, n: Any) -> Any:
     """flags[n] != 0; where it is, all that the thread which set it wrote before can be read."""
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -91,7 +91,7 @@ def _let_others_run(context: Any = None) -> Any:
 @helper
 def state_before(carry: Any, states: Any, ready: Any, unit: int) -> None:
     """In a kernel: carry = the state before the unit. Its chunk before was claimed earlier: some thread is on it."""
-    while not _is_set(ready, unit):  # type: ignore[call-arg]
+    while not is_set(ready, unit):  # type: ignore[call-arg]
         _let_others_run()
     for n in range(len(carry)):
         carry[n] = states[unit * len(carry) + n]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lra_mru.ops._cpu import add_up, array, fill, flat, flat_output, helper, kernel, widen
-from lra_mru.ops._cpu_chunks import apply, num_units, publish, run, state_before
+from lra_mru.ops._cpu_chunks import apply, is_set, num_units, publish, run, state_before
 from lra_mru.ops._cpu_memory import (
     empty_like,
     flush,
@@ -51,7 +51,8 @@ def _forward(
         chunk = unit % num_chunks
         first = unit // num_chunks * L + chunk * steps
         stop = first + min(steps, L - chunk * steps)
-        if chunk + 1 < num_chunks:
+        known = is_set(ready, unit)  # then one walk is enough: the state that it ends in is the same, bit for bit
+        if chunk + 1 < num_chunks and not known:
             fill(end, 0)
             fill(shut, 1)
             for r in range(first, stop):
@@ -63,7 +64,7 @@ def _forward(
                     end[n] = candidate if u > 0 else (end[n] if u <= 0 else u)
                     shut[n] = shut[n] if u <= 0 else 0
         state_before(carry, states, ready, unit)
-        if chunk + 1 < num_chunks:
+        if chunk + 1 < num_chunks and not known:
             for n in range(N):
                 end[n] = carry[n] if shut[n] == 1 else end[n]
             publish(end, states, ready, unit)
@@ -73,6 +74,8 @@ def _forward(
                 u, candidate = _gate(c[start + n], beta[start + n], alpha[n])
                 carry[n] = candidate if u > 0 else (carry[n] if u <= 0 else u)  # neither: u is NaN
             store_row(h, start, carry, N, stream)
+        if chunk + 1 < num_chunks and known:
+            publish(carry, states, ready, unit)
         unit = claim(todo)
     flush()
 
