@@ -53,7 +53,7 @@ def run(work: Callable[..., None], length: int, start: np.ndarray, *args: object
 
 
 @intrinsic
-def is_set(context: Any, flags: Any, n: Any) -> Any:
+def _is_set(context: Any, flags: Any, n: Any) -> Any:
     """flags[n] != 0; where it is, all that the thread which set it wrote before can be read."""
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -89,9 +89,16 @@ def _let_others_run(context: Any = None) -> Any:
 
 
 @helper
+def is_known(ready: Any, unit: int) -> bool:
+    """In a kernel: whether the state before the unit is there."""
+    known: bool = _is_set(ready, unit)  # type: ignore[call-arg]
+    return known
+
+
+@helper
 def state_before(carry: Any, states: Any, ready: Any, unit: int) -> None:
     """In a kernel: carry = the state before the unit. Its chunk before was claimed earlier: some thread is on it."""
-    while not is_set(ready, unit):  # type: ignore[call-arg]
+    while not is_known(ready, unit):
         _let_others_run()
     for n in range(len(carry)):
         carry[n] = states[unit * len(carry) + n]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lra_mru.ops._cpu import add_up, array, fill, flat, flat_output, helper, kernel, widen
-from lra_mru.ops._cpu_chunks import apply, is_set, num_units, publish, run, state_before
+from lra_mru.ops._cpu_chunks import apply, is_known, num_units, publish, run, state_before
 from lra_mru.ops._cpu_memory import (
     empty_like,
     flush,
@@ -51,7 +51,7 @@ def _forward(
         chunk = unit % num_chunks
         first = unit // num_chunks * L + chunk * steps
         stop = first + min(steps, L - chunk * steps)
-        known = is_set(ready, unit)  # then one walk is enough: the state that it ends in is the same, bit for bit
+        known = is_known(ready, unit)  # then one walk is enough: the state that it ends in is the same, bit for bit
         if chunk + 1 < num_chunks and not known:
             fill(end, 0)
             fill(shut, 1)
