@@ -5,6 +5,7 @@ a marker of its own. Dots are seeds, lines and diamonds their mean, bars its 95 
 """
 
 import io
+from itertools import pairwise
 from typing import Any
 
 from matplotlib import rc_context
@@ -21,6 +22,7 @@ from lra_mru.report.stats import Summary
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195"]
 MARKERS = ["o", "s", "^", "D", "v", "p", "<", ">", "h"]
 GREY, DASHES = "#666666", (0, (4, 3))
+CLOSE_TICKS = 3  # lengths of a smaller ratio have no room for centred labels
 KEY = "Dots: seeds. Line or mark: mean. Bar: 95 % interval of the mean, drawn within 0 to 100 %. Dashed: floors."
 WIDTH, LINE = 7.8, 0.2  # inches: of a figure, and from one label to the next
 STYLE: dict[Any, Any] = {
@@ -80,6 +82,10 @@ def _against_length(section: Section, models: list[str]) -> Figure:
     names = [f"{lengths[0]:,} (trained)", *(f"{length:,}" for length in section.lengths)]
     axes.set_xticks(lengths, [f"{name}\n{size} tests" for name, size in zip(names, sizes, strict=True)])
     axes.minorticks_off()
+    for i, (left, right) in enumerate(pairwise(axes.get_xticklabels())):
+        if lengths[i + 1] / lengths[i] < CLOSE_TICKS:  # side by side, they would run into each other
+            left.set_horizontalalignment("right")
+            right.set_horizontalalignment("left")
     axes.set(xlabel="sequence length T, number of test examples", ylabel="test accuracy (%)")
     _label_ends(axes, ends, gap=110 * LINE / (height - 1.42))
     return _titled(figure, section)
