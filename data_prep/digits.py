@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.arrow import write_image_file
-from data_prep.checks import check_int
-from data_prep.counter_rng import stream_key
-from data_prep.data_set import Recipe, ensure
+from data_prep.common.arrow import write_image_file
+from data_prep.common.checks import check_int
+from data_prep.common.counter_rng import stream_key
+from data_prep.common.data_set import Recipe, ensure
 
 VERSION = 1
 SIDE = 8

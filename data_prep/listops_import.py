@@ -13,13 +13,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from data_prep import program
-from data_prep.arrow import write_token_file
-from data_prep.data_set import Recipe, ensure, sha256
-from data_prep.listops_generate import CLOSE, MIN, SPLITS, TOKENS, apply_operator
-from data_prep.listops_text import BLANK, CLOSE_PAIR, FEED, HEADER, OPEN_PAIR, RETURN, TAB, ZERO
-from data_prep.program import Clock
-from lra_mru.arguments import OneLineParser
+from data_prep.common import program
+from data_prep.common.arguments import OneLineParser
+from data_prep.common.arrow import write_token_file
+from data_prep.common.data_set import Recipe, ensure, sha256
+from data_prep.common.program import Clock
+from data_prep.listops.generate import CLOSE, MIN, SPLITS, TOKENS, apply_operator
+from data_prep.listops.text import BLANK, CLOSE_PAIR, FEED, HEADER, OPEN_PAIR, RETURN, TAB, ZERO
 
 VERSION = 1
 OK, NO_TOKEN, BRACKETS, PARENTHESES, NO_LABEL, WRONG_LABEL = range(6)

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep import program
-from data_prep.arrow import write_image_file
-from data_prep.data_set import Recipe, ensure
-from data_prep.program import Clock
-from data_prep.sources import hub_splits
-from lra_mru.arguments import OneLineParser
+from data_prep.common import program
+from data_prep.common.arguments import OneLineParser
+from data_prep.common.arrow import write_image_file
+from data_prep.common.data_set import Recipe, ensure
+from data_prep.common.program import Clock
+from data_prep.common.sources import hub_splits
 
 VERSION = 1
 SIDE = 28

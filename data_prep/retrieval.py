@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.arrow import write_pair_file
-from data_prep.checks import check_int
-from data_prep.data_set import Recipe, ensure
-from data_prep.sources import apart, check_rows, content_hashes, hub_splits, local_path
+from data_prep.common.arrow import write_pair_file
+from data_prep.common.checks import check_int
+from data_prep.common.data_set import Recipe, ensure
+from data_prep.common.sources import apart, check_rows, content_hashes, hub_splits, local_path
 from data_prep.text import write_documents
 
 VERSION = 1

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.arrow import write_token_file
-from data_prep.checks import check_int, check_seed
-from data_prep.data_set import Recipe, ensure
-from data_prep.sources import apart, carve_val, check_rows, content_hashes, hub_splits, local_path
+from data_prep.common.arrow import write_token_file
+from data_prep.common.checks import check_int, check_seed
+from data_prep.common.data_set import Recipe, ensure
+from data_prep.common.sources import apart, carve_val, check_rows, content_hashes, hub_splits, local_path
 
 VERSION = 1
 GET_IT = (

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lra_mru.arguments import OneLineParser
-from lra_mru.engine.attempts import Attempt, find
+from data_prep.common.arguments import OneLineParser
+from lra_mru.engine.saving.attempts import Attempt, find
 
 UNKNOWN = "(no command was noted: started from Python, or by an older version)"
 STATES = ("running", "resumable", "dead", "finished")

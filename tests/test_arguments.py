@@ -18,7 +18,7 @@ from lra_mru.report import __main__ as report
         (bench.main, ["cpu", "--json", "/no/such/x.json"], "make the folder /no/such first"),
         (report.main, ["--resuts", "x"], "report: unrecognized arguments: --resuts x; --help says"),
         (runs.main, ["--results", "x"], "runs: unrecognized arguments: --results x; --help says"),
-        (show.main, [], "data_prep.show: the following arguments are required: key=value; --help says"),
+        (show.main, [], "lra_mru.show: the following arguments are required: key=value; --help says"),
     ],
 )
 def test_one_line_and_status_2(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support import TOKENS
 
-from lra_mru.engine.module import SequenceClassifier
+from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.spec import Batch
 
 PAIRS = replace(TOKENS, num_classes=2, pairs=True)

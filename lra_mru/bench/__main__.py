@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does: torch's
 
 import torch
 
-from lra_mru.arguments import OneLineParser
+from data_prep.common.arguments import OneLineParser
 from lra_mru.bench import models
 from lra_mru.bench.timing import machine
 

@@ -21,8 +21,8 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from lra_mru.ops import _gpu
-from lra_mru.ops._tiling import FULL_GPU
+from lra_mru.ops._gpu import tiles
+from lra_mru.ops._gpu.tiling import FULL_GPU
 from lra_mru.ops.bmru_scan import gpu as bmru_scan
 from lra_mru.ops.linear_scan import gpu as linear_scan
 from lra_mru.ops.selective_scan import gpu as selective_scan
@@ -136,7 +136,7 @@ def compile_launch(launch: Launch, target: GPUTarget) -> Any:
     aligned = {(place[n],): [["tt.divisibility", 16]] for n in numbers if signature[n].startswith("*")}
     constants = {(place[name],): value for name, value in launch.constants.items()}
     source = ASTSource(fn=launch.kernel, signature=signature, constexprs=constants, attrs=aligned)
-    return triton.compile(source, target=target, options={"num_warps": launch.num_warps, **_gpu.OPTIONS})
+    return triton.compile(source, target=target, options={"num_warps": launch.num_warps, **tiles.OPTIONS})
 
 
 def resources(compiled: Any) -> dict[str, Any]:

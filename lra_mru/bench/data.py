@@ -16,8 +16,8 @@ from omegaconf import DictConfig, open_dict
 
 from lra_mru.engine.build import build
 from lra_mru.engine.cli import CONF
-from lra_mru.engine.module import SequenceClassifier
-from lra_mru.engine.optim import make_optimizer
+from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.engine.training.optim import make_optimizer
 from lra_mru.model import SequenceModel
 from lra_mru.spec import Batch
 from lra_mru.tasks.base import SequenceTask

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from triton.runtime.interpreter import InterpreterBuilder
 
-from lra_mru.ops._tiling import FULL_GPU, pick_spans
+from lra_mru.ops._gpu.tiling import FULL_GPU, pick_spans
 from lra_mru.ops.bmru_scan import gpu as bmru_scan
 from lra_mru.ops.linear_scan import gpu as linear_scan
 from lra_mru.ops.selective_scan import gpu as selective_scan

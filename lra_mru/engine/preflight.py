@@ -4,11 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from lra_mru.engine import attempts, record
 from lra_mru.engine.build import check_types
 from lra_mru.engine.console import is_first_process
 from lra_mru.engine.errors import ConfigError
-from lra_mru.engine.optim import check_rates, make_optimizer
+from lra_mru.engine.recording import record
+from lra_mru.engine.saving import attempts
+from lra_mru.engine.training.optim import check_rates, make_optimizer
 from lra_mru.tasks.base import SequenceTask
 
 

@@ -10,25 +10,25 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
-from lra_mru.engine import record
-from lra_mru.engine.allocator import keep_freed_blocks
-from lra_mru.engine.attempts import Attempt
 from lra_mru.engine.build import build
-from lra_mru.engine.checkpoint_files import LAST, WholeFiles
-from lra_mru.engine.checkpoints import Checkpoints
 from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
 from lra_mru.engine.errors import RunError
-from lra_mru.engine.forecast import forecast
-from lra_mru.engine.guards import NonFiniteGuard, SafeStop
-from lra_mru.engine.meters import Speedometer
-from lra_mru.engine.module import SequenceClassifier
-from lra_mru.engine.optim import named_groups
+from lra_mru.engine.measuring.forecast import forecast
+from lra_mru.engine.measuring.meters import Speedometer
+from lra_mru.engine.measuring.telemetry import Telemetry
 from lra_mru.engine.preflight import check, finished_record, is_private, prepare
-from lra_mru.engine.provenance import code_version
-from lra_mru.engine.resume import begin
-from lra_mru.engine.summary import num_params, summarize
-from lra_mru.engine.telemetry import Telemetry
-from lra_mru.engine.tracking import open_logger, publish
+from lra_mru.engine.recording import record
+from lra_mru.engine.recording.provenance import code_version
+from lra_mru.engine.recording.summary import num_params, summarize
+from lra_mru.engine.recording.tracking import open_logger, publish
+from lra_mru.engine.saving.attempts import Attempt
+from lra_mru.engine.saving.checkpoint_files import LAST, WholeFiles
+from lra_mru.engine.saving.checkpoints import Checkpoints
+from lra_mru.engine.saving.resume import begin
+from lra_mru.engine.training.allocator import keep_freed_blocks
+from lra_mru.engine.training.guards import NonFiniteGuard, SafeStop
+from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.engine.training.optim import named_groups
 from lra_mru.model import SequenceModel
 from lra_mru.tasks.base import SequenceTask
 

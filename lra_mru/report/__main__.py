@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from lra_mru.arguments import OneLineParser
+from data_prep.common.arguments import OneLineParser
 from lra_mru.report import write_leaderboard, write_readme
 from lra_mru.report.load import load_records
 

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from lra_mru.arguments import OneLineParser
+from data_prep.common.arguments import OneLineParser
 from lra_mru.engine.build import build
 from lra_mru.engine.cli import CONF, explain
 from lra_mru.engine.errors import ConfigError
@@ -20,12 +20,12 @@ from lra_mru.tasks.base import SequenceSet, SequenceTask
 
 MOST_ROWS = 2000  # of a split that figures are made from
 MOST_STEPS = 4_000_000  # and of these rows together
-USAGE = "python -m data_prep.show task=NAME [key=value ...]"
+USAGE = "python -m lra_mru.show task=NAME [key=value ...]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line -> exit status: 0 if the sheet is written, 2 if it cannot be."""
-    parser = OneLineParser(prog="python -m data_prep.show", usage=USAGE, description=__doc__)
+    parser = OneLineParser(prog="python -m lra_mru.show", usage=USAGE, description=__doc__)
     parser.add_argument(
         "overrides", nargs="+", metavar="key=value", help="as for train.py: task=pathfinder task.size=16"
     )

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from data_prep.checks import check_int, check_seed
+from data_prep.common.checks import check_int, check_seed
 from lra_mru.spec import Batch, TaskSpec
 from lra_mru.tasks.sampling import Rows, StepBatchSampler, eval_batches
 

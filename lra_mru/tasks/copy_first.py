@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.checks import check_int
-from data_prep.counter_rng import stream_key
+from data_prep.common.checks import check_int
+from data_prep.common.counter_rng import stream_key
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.generated import Array, GeneratedTask

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from data_prep.arrow import read_image_file
+from data_prep.common.arrow import read_image_file
 from data_prep.digits import NUM_PICTURES, SIDE, digits_recipe, make_digits
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.pixels import PictureSet, check_scale, raster

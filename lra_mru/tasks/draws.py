@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.counter_rng import below, random_words
+from data_prep.common.counter_rng import below, random_words
 from lra_mru.tasks.sampling import Rows
 
 

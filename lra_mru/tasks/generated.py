@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from data_prep.checks import check_int
-from data_prep.counter_rng import stream_key
+from data_prep.common.checks import check_int
+from data_prep.common.counter_rng import stream_key
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
 from lra_mru.tasks.draws import Draws

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from data_prep.arrow import read_image_file
+from data_prep.common.arrow import read_image_file
 from data_prep.image import SIDE, ImageParameters, make_image
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.pixels import PictureSet, check_scale, raster

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_prep.checks import check_int
+from data_prep.common.checks import check_int
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.generated import Array, GeneratedTask

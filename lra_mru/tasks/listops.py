@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import cast
 
-from data_prep.checks import check_int
+from data_prep.common.checks import check_int
+from data_prep.common.program import Clock
 from data_prep.listops import ListOpsParameters, make_listops
-from data_prep.listops_generate import MIN, OPERATORS, TOKENS
-from data_prep.listops_shortcuts import shortcut_floors
-from data_prep.program import Clock
+from data_prep.listops.generate import MIN, OPERATORS, TOKENS
+from data_prep.listops.shortcuts import shortcut_floors
 from lra_mru.spec import Batch, TaskSpec
 from lra_mru.tasks.stored import StoredTask, TokenSet
 
@@ -24,7 +24,7 @@ class ListOpsSet(TokenSet):
 class ListOps(StoredTask):
     """Value of a nested list, 0 .. 9, e.g. [MAX 4 3 [MIN 2 3 ] 1 0 [MED 1 5 8 9 2 ] ] = 5.
 
-    15 tokens (data_prep/listops_generate.py): digits 0 .. 9 are ids 0 .. 9, [MIN 10, [MAX 11, [MED 12, [SM 13, ] 14.
+    15 tokens (data_prep/listops/generate.py): digits 0 .. 9 are ids 0 .. 9, [MIN 10, [MAX 11, [MED 12, [SM 13, ] 14.
     No token means padding: lengths alone do. Parentheses of the official text add nothing and are left out, as every
     published loader does. Groups: the root operator.
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from data_prep.checks import check_int
+from data_prep.common.checks import check_int
+from data_prep.common.program import Clock
 from data_prep.pathfinder import PathfinderParameters, make_pathfinder, read_images
-from data_prep.program import Clock
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.pixels import PictureSet, check_scale, raster
 from lra_mru.tasks.stored import StoredTask
@@ -18,10 +18,10 @@ class Pathfinder(StoredTask):
         target: 1 if both discs stand on one line, 0 if each ends a line of its own
 
     Chance is 50 %, and no pixel tells more: a linear classifier on all of them stays there (tested). The pictures are
-    generated (data_prep/pathfinder.py), as is which split they stand in: no picture can stand in two.
+    generated (data_prep/pathfinder/make.py), as is which split they stand in: no picture can stand in two.
 
     size, contour:  pixels a side, and dashes of a line: 32 and 14 is the Long Range Arena's task
-    clean:          mend the official program's accidents, which data_prep/pathfinder.py lists
+    clean:          mend the official program's accidents, which data_prep/pathfinder/make.py lists
     Shapes:         (B, size^2, 1) float32; by_row: (B, size, size)
     Source:         Linsley et al., arXiv 1805.08315; Tay et al., "Long Range Arena", arXiv 2011.04006, section 2.2.5
     """

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.arrow import read_image_file
-from data_prep.checks import check_int
-from data_prep.counter_rng import stream_key
+from data_prep.common.arrow import read_image_file
+from data_prep.common.checks import check_int
+from data_prep.common.counter_rng import stream_key
+from data_prep.common.program import Clock
 from data_prep.mnist import SIDE, make_mnist, recipe
-from data_prep.program import Clock
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.pixels import PictureSet, check_scale, raster
 from lra_mru.tasks.stored import StoredTask

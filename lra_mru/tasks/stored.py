@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_prep.arrow import read_pair_file, read_token_file
+from data_prep.common.arrow import read_pair_file, read_token_file
 from lra_mru.spec import Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
 from lra_mru.tasks.sampling import BucketedEpochs, Rows

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from data_prep import listops
-from data_prep.arrow import read_image_file, read_token_file, write_image_file, write_token_file
-from data_prep.data_set import Recipe, ensure, verify, whole_file
+from data_prep.common.arrow import read_image_file, read_token_file, write_image_file, write_token_file
+from data_prep.common.data_set import Recipe, ensure, verify, whole_file
+from data_prep.listops import make as listops
 
 RECIPE = Recipe(generator="toy", version=3, parameters={"rows": 2, "seed": 0})
 LISTOPS = ["--train", "50", "--val", "5", "--test", "5", "--seed", "7", "--min-length", "20", "--max-length", "100"]
@@ -166,7 +166,7 @@ def test_ctrl_c_in_the_program_is_told_and_the_same_command_goes_on(
 
 def test_a_killed_program_leaves_nothing_that_is_taken_for_whole(tmp_path: Path) -> None:
     script = (
-        "import os, sys, signal; from data_prep import listops; whole = listops.write_token_file\n"
+        "import os, sys, signal; from data_prep.listops import make as listops; whole = listops.write_token_file\n"
         "def killed(path, **columns):\n"
         "    os.kill(os.getpid(), signal.SIGKILL) if path.name == 'test.arrow' else whole(path, **columns)\n"
         "listops.write_token_file = killed; listops.main(sys.argv[1:])"
@@ -228,7 +228,7 @@ def test_a_disk_that_refuses_gets_one_line(tmp_path: Path, capsys: pytest.Captur
 def test_a_full_disk_gets_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     """A real one cannot be had here: the system refuses to let any file of this process grow beyond 1 kB."""
     script = (
-        "import resource, sys; from data_prep import listops; out, *rest = sys.argv[1:]\n"
+        "import resource, sys; from data_prep.listops import make as listops; out, *rest = sys.argv[1:]\n"
         "assert listops.main([out + '-compiled', *rest]) == 0\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)); sys.exit(listops.main([out, *rest]))"
     )

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import chisquare
 
-from data_prep.counter_rng import GOLDEN, below, mix64, random_words, stream_key
+from data_prep.common.counter_rng import GOLDEN, below, mix64, random_words, stream_key
 
 
 def test_any_part_can_be_had_alone() -> None:

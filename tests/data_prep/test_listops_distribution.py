@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, kstwobign
 
-from data_prep.listops import ListOpsParameters, Rows, make_listops, make_rows
-from data_prep.program import Clock
+from data_prep.common.program import Clock
+from data_prep.listops.make import ListOpsParameters, Rows, make_listops, make_rows
 
 OFFICIAL = json.loads(Path(__file__).with_name("listops_official_stats.json").read_text())
 NUM_SAMPLES = 20_000

@@ -15,14 +15,14 @@ from datasets import Dataset
 from scipy.stats import chisquare
 from support import assert_refused_in_one_line
 
-from data_prep import listops
-from data_prep.arrow import read_token_file
-from data_prep.listops import ListOpsParameters, main, make_rows
-from data_prep.listops_generate import SPLITS
+from data_prep.common.arrow import read_token_file
+from data_prep.common.program import Clock
+from data_prep.listops import make as listops
+from data_prep.listops.generate import SPLITS
+from data_prep.listops.make import ListOpsParameters, main, make_rows
+from data_prep.listops.text import to_text
 from data_prep.listops_import import main as import_main
 from data_prep.listops_import import read_tsv
-from data_prep.listops_text import to_text
-from data_prep.program import Clock
 
 SMALL = ListOpsParameters(
     train=300, val=40, test=40, seed=7, min_length=20, max_length=100, max_depth=10, max_args=10, format="arrow"
@@ -97,7 +97,7 @@ def test_an_example_depends_on_seed_split_and_number_alone(tmp_path: Path, monke
 
 
 def test_the_data_of_this_version_stays_what_it_is() -> None:
-    """If this fails, raise VERSION in data_prep/listops.py and put the new digest here."""
+    """If this fails, raise VERSION in data_prep/listops/make.py and put the new digest here."""
     rows = make_rows(SMALL, "train", 0, 300)
     digest = hashlib.sha256(rows.tokens.tobytes() + rows.labels.tobytes()).hexdigest()[:16]
     assert (listops.VERSION, digest) == (2, "77bb1ac5578fb25b")

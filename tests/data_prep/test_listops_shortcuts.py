@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.listops import ListOpsParameters, Rows, make_rows
-from data_prep.listops_shortcuts import shortcut_floors
+from data_prep.listops.make import ListOpsParameters, Rows, make_rows
+from data_prep.listops.shortcuts import shortcut_floors
 
 OFFICIAL = json.loads(Path(__file__).with_name("listops_official_stats.json").read_text())
 

@@ -10,8 +10,8 @@ from scipy.ndimage import label
 from scipy.stats import chi2_contingency
 from torch import nn
 
-from data_prep.pathfinder import Images, PathfinderParameters, make_images
-from data_prep.pathfinder_tables import tables
+from data_prep.pathfinder.make import Images, PathfinderParameters, make_images
+from data_prep.pathfinder.tables import tables
 
 OFFICIAL = json.loads(Path(__file__).with_name("pathfinder_official_stats.json").read_text())
 NUM_OFFICIAL, NUM_IMAGES = OFFICIAL["n"], 5_000

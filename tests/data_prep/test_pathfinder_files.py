@@ -14,11 +14,11 @@ from datasets import Dataset
 from PIL import Image
 from support import assert_refused_in_one_line
 
-from data_prep import pathfinder
-from data_prep.listops_generate import SPLITS
-from data_prep.pathfinder import PathfinderParameters, main, make_images, make_pathfinder, read_images
-from data_prep.pathfinder_settings import SETTINGS
-from data_prep.program import Clock
+from data_prep.common.program import Clock
+from data_prep.listops.generate import SPLITS
+from data_prep.pathfinder import make as pathfinder
+from data_prep.pathfinder.make import PathfinderParameters, main, make_images, make_pathfinder, read_images
+from data_prep.pathfinder.settings import SETTINGS
 
 SMALL = PathfinderParameters(train=60, val=12, test=12, seed=7, size=16, contour=4, clean=False, format="arrow")
 ARGUMENTS = ["--train=60", "--val=12", "--test=12", "--seed=7", "--size=16", "--contour=4"]
@@ -128,7 +128,7 @@ def test_lra_names_its_difficulties(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", pathfinder.FORMATS)
 def test_a_killed_program_goes_on_file_by_file(tmp_path: Path, format: str) -> None:
     script = (
-        "import os, signal, sys; from data_prep import pathfinder as p; whole = p.make_images\n"
+        "import os, signal, sys; from data_prep.pathfinder import make as p; whole = p.make_images\n"
         "p.FILE_PIXELS = 25 * 256; p.FOLDER_IMAGES = 25\n"
         "def killed(parameters, split, first, n):\n"
         "    os.kill(os.getpid(), signal.SIGKILL) if (split, first) == ('train', 50) and 'kill' in os.environ else 0\n"
@@ -196,7 +196,7 @@ def test_a_folder_that_may_not_be_written_gets_one_line(
 
 
 def test_the_data_of_this_version_stays_what_they_are() -> None:
-    """If this fails, raise VERSION in data_prep/pathfinder.py and put the new digest here."""
+    """If this fails, raise VERSION in data_prep/pathfinder/make.py and put the new digest here."""
     made = [make_images(small(size=size, contour=contour), "train", 0, 20) for size, contour in ((16, 4), (32, 14))]
     digest = hashlib.sha256(b"".join(part.images.tobytes() + part.labels.tobytes() for part in made)).hexdigest()[:16]
     assert (pathfinder.VERSION, digest) == (2, "5f847d2975e12b3d")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path[:0] = map(str, Path(__file__).parents[1:3])
 
-from lra_mru.engine.attempts import Attempt, open_attempt
 from lra_mru.engine.errors import ConfigError
-from lra_mru.engine.record import Identity, write_record
+from lra_mru.engine.recording.record import Identity, write_record
+from lra_mru.engine.saving.attempts import Attempt, open_attempt
 from lra_mru.report import write_leaderboard
 
 CROWD = 8

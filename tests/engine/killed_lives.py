@@ -23,10 +23,12 @@ sys.path[:0] = map(str, Path(__file__).parents[1:3])
 from support import ROOT, TINY_COPY
 
 from lra_mru import files
-from lra_mru.engine import checkpoint_files, record, run
-from lra_mru.engine.attempts import Attempt
-from lra_mru.engine.checkpoints import Checkpoints
-from lra_mru.engine.module import SequenceClassifier
+from lra_mru.engine import run
+from lra_mru.engine.recording import record
+from lra_mru.engine.saving import checkpoint_files
+from lra_mru.engine.saving.attempts import Attempt
+from lra_mru.engine.saving.checkpoints import Checkpoints
+from lra_mru.engine.training.module import SequenceClassifier
 
 NUM_STEPS, KILLS = 36, 10
 EVENTS: list[tuple[Any, str]] = [  # what a life does, before each of which it may die

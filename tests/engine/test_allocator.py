@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import resource, sys, torch
-from lra_mru.engine.allocator import keep_freed_blocks
+from lra_mru.engine.training.allocator import keep_freed_blocks
 if sys.argv[1] == "kept":
     assert keep_freed_blocks()
 def faults():

@@ -9,9 +9,9 @@ import pytest
 from support import ROOT, without_clock
 
 from lra_mru import runs
-from lra_mru.engine import attempts
 from lra_mru.engine.errors import ConfigError, RunError
-from lra_mru.engine.module import SequenceClassifier
+from lra_mru.engine.saving import attempts
+from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.report import write_leaderboard
 from lra_mru.report.load import load_attempts, load_records
 
@@ -213,7 +213,7 @@ def test_the_list_tells_what_became_of_every_run(go, die_at, holder, tmp_path, c
 
 
 def test_what_was_typed_can_be_typed_again():
-    from lra_mru.engine.record import command
+    from lra_mru.engine.recording.record import command
 
     assert command(["model=lru", "task.eval_lengths=[1,2]", "resume=none"]) == (
         "python train.py model=lru 'task.eval_lengths=[1,2]'"

@@ -13,10 +13,10 @@ import pytest
 import torch
 from support import ROOT, without_clock
 
-from lra_mru.engine import checkpoint_files
-from lra_mru.engine.checkpoints import Checkpoints, random_states, set_random_states
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
-from lra_mru.engine.module import SequenceClassifier
+from lra_mru.engine.saving import checkpoint_files
+from lra_mru.engine.saving.checkpoints import Checkpoints, random_states, set_random_states
+from lra_mru.engine.training.module import SequenceClassifier
 
 LEARNING = ("model.dropout=0.3", "task.T=2", "optim.lr=0.02")  # random states count, and the best weights move
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lra_mru.engine import bandwidth, energy, memory, meters
-from lra_mru.engine.meters import WARMUP_STEPS, Speedometer
+from lra_mru.engine.measuring import bandwidth, energy, memory, meters
+from lra_mru.engine.measuring.meters import WARMUP_STEPS, Speedometer
 from lra_mru.spec import Batch
 
 LENGTHS = torch.tensor([3, 7])  # 10 tokens, 14 with padding

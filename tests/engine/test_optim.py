@@ -9,8 +9,8 @@ import torch
 from support import MODELS, TINY_COPY
 
 from lra_mru.engine.build import build
-from lra_mru.engine.module import SequenceClassifier
-from lra_mru.engine.optim import make_optimizer
+from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.engine.training.optim import make_optimizer
 
 MAX_STEPS = 20
 DYNAMICS = {  # what each mixer declares; those left out declare nothing

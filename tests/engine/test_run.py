@@ -5,8 +5,8 @@ import torch
 from support import MODELS, TINY_COPY, without_clock
 
 from lra_mru.engine.errors import ConfigError, RunError
-from lra_mru.engine.memory import activation_bytes_per_token
-from lra_mru.engine.record import identify
+from lra_mru.engine.measuring.memory import activation_bytes_per_token
+from lra_mru.engine.recording.record import identify
 from lra_mru.engine.run import run
 
 

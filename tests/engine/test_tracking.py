@@ -15,8 +15,8 @@ from support import TINY_COPY
 from wandb.proto.wandb_internal_pb2 import Record
 
 from lra_mru.engine.errors import Interrupted
-from lra_mru.engine.guards import SafeStop
 from lra_mru.engine.run import run
+from lra_mru.engine.training.guards import SafeStop
 
 OFTEN = "+trainer.log_every_n_steps=5"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support import MODELS, TOKENS
 
-from lra_mru.engine.memory import activation_bytes_per_token
+from lra_mru.engine.measuring.memory import activation_bytes_per_token
 from lra_mru.mixers.parallel import Parallel
 from lra_mru.spec import Batch
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from support import MODELS
 
-from data_prep.listops import ListOpsParameters, make_rows
+from data_prep.listops.make import ListOpsParameters, make_rows
 from lra_mru.engine.build import build
-from lra_mru.engine.module import SequenceClassifier
-from lra_mru.engine.optim import make_optimizer
+from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.engine.training.optim import make_optimizer
 from lra_mru.spec import Batch, TaskSpec
 
 # Gates that see the input start by forgetting within a few steps and have further to go: they need a higher rate.

@@ -17,7 +17,8 @@ import triton.runtime.interpreter
 from ops.op_cases import TOLERANCE, OpCase, assert_close, in_double, op_cases, outputs_and_gradients
 from triton.runtime.interpreter import ScanOps
 
-from lra_mru.ops import _tiling, selective_scan
+from lra_mru.ops import selective_scan
+from lra_mru.ops._gpu import tiling
 
 COMMON = (torch.float32, torch.complex64)  # at every length; other dtypes at two
 INTERPRETED = TOLERANCE | {torch.bfloat16: 2**-5}  # the interpreter rounds towards zero: products lose three times 2^-7
@@ -59,7 +60,7 @@ def main(op: str) -> None:
     assert triton.__version__.startswith("3."), "scan_in_log_steps stands in for a private method of Triton 3"
     stock = ScanOps.generic_scan
     sys.modules[f"lra_mru.ops.{op}.cpu"] = importlib.import_module(f"lra_mru.ops.{op}.gpu")
-    block = selective_scan.GPU_CHUNK if op == "selective_scan" else _tiling.BLOCK_T
+    block = selective_scan.GPU_CHUNK if op == "selective_scan" else tiling.BLOCK_T
     lengths = (1, 2, 3, block - 1, block, block + 1, 3 * block + 5)
     torch.use_deterministic_algorithms(True)  # torch.empty gives NaN
     cases = [
@@ -72,14 +73,14 @@ def main(op: str) -> None:
         for length in lengths if case.dtype in COMMON else (3, block + 1):
             print(json.dumps(compare(case, (1, length, 5), "one pass")), flush=True)
         print(json.dumps(compare(case, (2, 3, 35), "one pass")), flush=True)
-        usual = _tiling.LONG, _tiling.SHORTEST_CHUNK, _tiling.FULL_GPU
-        _tiling.FULL_GPU = 2  # now programs are wide, where they have a choice
+        usual = tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU
+        tiling.FULL_GPU = 2  # now programs are wide, where they have a choice
         for channels in (35, 70):
             print(json.dumps(compare(case, (1, block + 5, channels), "wide")), flush=True)
-        _tiling.LONG, _tiling.SHORTEST_CHUNK, _tiling.FULL_GPU = 2, block, usual[2]  # now three passes from 2 steps on
+        tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU = 2, block, usual[2]  # now three passes from 2 steps on
         for length in (block + 1, 3 * block + 5) if case.dtype in COMMON else ():
             print(json.dumps(compare(case, (2, length, 5), "three passes")), flush=True)
-        _tiling.LONG, _tiling.SHORTEST_CHUNK, _tiling.FULL_GPU = usual
+        tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU = usual
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lra_mru.ops._tiling import BLOCK_T, FEW_PROGRAMS, FULL_GPU, pick_spans, pick_tiling
+from lra_mru.ops._gpu.tiling import BLOCK_T, FEW_PROGRAMS, FULL_GPU, pick_spans, pick_tiling
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from support import MODELS, ROOT
 
 from lra_mru.engine.build import build
 from lra_mru.engine.errors import ConfigError
-from lra_mru.engine.record import identify
-from lra_mru.engine.summary import num_params
+from lra_mru.engine.recording.record import identify
+from lra_mru.engine.recording.summary import num_params
 from lra_mru.engine.sweep.file import read_sweep
 from lra_mru.engine.sweep.main import num_trials_of
 

@@ -11,7 +11,7 @@ from support import ROOT
 
 from data_prep.image import grey
 from lra_mru.engine.build import build
-from lra_mru.engine.record import identify
+from lra_mru.engine.recording.record import identify
 from lra_mru.tasks.base import SequenceTask
 
 NAMES = ("image", "text", "retrieval")

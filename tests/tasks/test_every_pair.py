@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from support import MODELS, ROOT, TASKS, TINY_TASKS
 
 from lra_mru.engine.build import build
-from lra_mru.engine.module import Scores, SequenceClassifier
-from lra_mru.engine.optim import make_optimizer
+from lra_mru.engine.training.module import Scores, SequenceClassifier
+from lra_mru.engine.training.optim import make_optimizer
 from lra_mru.tasks.base import SequenceTask
 
 

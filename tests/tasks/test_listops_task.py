@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep.arrow import read_token_file
+from data_prep.common.arrow import read_token_file
 from lra_mru.tasks.listops import ListOps
 
 SETTING = {

@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from support import ROOT
 
 from data_prep import digits, mnist
-from data_prep.arrow import read_image_file
+from data_prep.common.arrow import read_image_file
 from data_prep.mnist import OFFICIAL, main, read_idx
-from lra_mru.engine.record import identify
+from lra_mru.engine.recording.record import identify
 from lra_mru.tasks.base import SequenceTask
 from lra_mru.tasks.psmnist import bit_reversal
 

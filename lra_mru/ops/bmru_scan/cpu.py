@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lra_mru.ops._cpu import add_up, array, fill, flat, flat_output, helper, kernel, widen
-from lra_mru.ops._cpu_chunks import apply, is_known, num_units, publish, run, state_before
-from lra_mru.ops._cpu_memory import (
+from lra_mru.ops._cpu.arrays import add_up, array, fill, flat, flat_output, helper, kernel, widen
+from lra_mru.ops._cpu.chunks import apply, is_known, num_units, publish, run, state_before
+from lra_mru.ops._cpu.memory import (
     empty_like,
     flush,
     prefetch_ahead,
@@ -22,7 +22,7 @@ from lra_mru.ops._cpu_memory import (
     store_row,
     streams,
 )
-from lra_mru.ops._cpu_threads import claim
+from lra_mru.ops._cpu.threads import claim
 
 PI2 = math.pi**2
 

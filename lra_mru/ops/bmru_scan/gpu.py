@@ -14,8 +14,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lra_mru.ops._gpu import ACCUMULATE, compose, launch, row, tile_at
-from lra_mru.ops._tiling import BLOCK_T, pick_tiling
+from lra_mru.ops._gpu.tiles import ACCUMULATE, compose, launch, row, tile_at
+from lra_mru.ops._gpu.tiling import BLOCK_T, pick_tiling
 from lra_mru.ops.linear_scan import gpu as linear_scan_gpu
 
 PI2 = tl.constexpr(9.869604401089358)

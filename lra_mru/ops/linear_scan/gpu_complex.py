@@ -7,7 +7,7 @@ split in registers. Gradients follow torch: the conjugate of a takes them back i
 import triton
 import triton.language as tl
 
-from lra_mru.ops._gpu import compose_complex, row, tile_at
+from lra_mru.ops._gpu.tiles import compose_complex, row, tile_at
 
 
 @triton.jit

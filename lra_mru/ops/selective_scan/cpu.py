@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lra_mru.ops._cpu import fill, flat, flat_output, helper, kernel, narrow, widen
-from lra_mru.ops._cpu_math import LOG2_E, exp2, sigmoid, softplus
-from lra_mru.ops._cpu_memory import empty_like, start_of_reversed
-from lra_mru.ops._cpu_threads import claim, share
+from lra_mru.ops._cpu.arrays import fill, flat, flat_output, helper, kernel, narrow, widen
+from lra_mru.ops._cpu.maths import LOG2_E, exp2, sigmoid, softplus
+from lra_mru.ops._cpu.memory import empty_like, start_of_reversed
+from lra_mru.ops._cpu.threads import claim, share
 from lra_mru.ops.selective_scan import CHUNK
 
 WIDTH = 64  # channels: with N = 16 states 4 KB, of which backward needs five

@@ -15,8 +15,8 @@ import torch
 import triton
 from torch import Tensor
 
-from lra_mru.ops._gpu import ACCUMULATE, launch
-from lra_mru.ops._tiling import pick_spans
+from lra_mru.ops._gpu.tiles import ACCUMULATE, launch
+from lra_mru.ops._gpu.tiling import pick_spans
 from lra_mru.ops.linear_scan import gpu as linear_scan_gpu
 from lra_mru.ops.selective_scan import GPU_CHUNK as CHUNK
 from lra_mru.ops.selective_scan.gpu_backward import selective_scan_bwd_kernel

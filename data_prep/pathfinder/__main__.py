@@ -1,0 +1,3 @@
+from data_prep.pathfinder.make import main
+
+raise SystemExit(main())

@@ -1,0 +1,137 @@
+"""How fast a run trains and tests, measured while it does."""
+
+import time
+from collections import deque
+from itertools import islice
+from typing import Any, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from lra_mru.engine.measuring.energy import gpu_joules
+from lra_mru.engine.measuring.memory import PeakMemory
+from lra_mru.spec import Batch
+
+WARMUP_STEPS = 10  # left out of every figure: first calls compile kernels and fill caches; again after every resume
+SHOWN_STEPS = 50  # behind the speed that the progress bar shows
+KEPT_STEPS = 10_000  # the newest measured steps: enough for any percentile, and small in a checkpoint
+
+
+class Speedometer(pl.Callback):
+    """Times every training step and every test batch, apart from the time between them, and reads memory and energy.
+
+    A step is forward, backward and optimizer. What lies between the end of a step and the start of the next is data
+    time: loading, transfer to the device, and the trainer's own bookkeeping; validations are left out. Tokens are
+    counted without padding, and with. Everything is carried over from life to life of a run that was interrupted.
+    """
+
+    def __init__(self) -> None:
+        self.steps: deque[tuple[float, float, int, int]] = deque(maxlen=KEPT_STEPS)  # step s, data s, tokens, padded
+        self.test_batches: list[tuple[float, int, int]] = []  # s, tokens, padded; of this rank, like the steps
+        self.memory = PeakMemory()
+        self.joules: float | None = None  # of this rank's GPU, from the end of the warm-up to the end of training
+        self._device = torch.device("cpu")
+        self._seen = 0
+        self._start = self._end = 0.0
+        self._joules_before: float | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._device = trainer.strategy.root_device
+        self._seen, self._end = 0, _now(trainer)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._start = _now(trainer)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        now = _now(trainer)
+        self._seen += 1
+        if self._seen == WARMUP_STEPS:
+            self.memory.reset(self._device)
+            self._joules_before = gpu_joules(self._device)
+        elif self._seen > WARMUP_STEPS:
+            self.steps.append((now - self._start, self._start - self._end, batch.num_tokens, batch.num_padded_tokens))
+            recent = _percentiles(self._rates(trainer.world_size, column=2, newest=SHOWN_STEPS))[1]
+            pl_module.log("tokens/s", cast(float, recent), prog_bar=True)
+        self._end = _now(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._end = _now(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._read()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.memory.reset(trainer.strategy.root_device)
+
+    def on_test_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._start = _now(trainer)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        self.test_batches.append((_now(trainer) - self._start, batch.num_tokens, batch.num_padded_tokens))
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.memory.read_eval(trainer.strategy.root_device)
+
+    def state_dict(self) -> dict[str, Any]:
+        self._read()
+        steps = torch.tensor(list(self.steps), dtype=torch.float64)
+        return {"steps": steps, "memory": self.memory.train, "joules": self.joules}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.steps.extend((s, data, int(tokens), int(all_)) for s, data, tokens, all_ in state_dict["steps"].tolist())
+        self.memory.train, self.joules = state_dict["memory"], state_dict["joules"]
+
+    def throughput(self, world_size: int) -> dict[str, float | int | None]:
+        """Medians over measured steps, with 20th and 80th percentiles; tokens of all ranks together. Test: all tokens
+        but those of the first batch over all of their time. None where nothing was measured: a life of a run that is
+        no longer than the warm-up measures nothing."""
+        figures: dict[str, float | int | None] = {}
+        step_ms, data_ms = ([1e3 * step[column] for step in self.steps] for column in (0, 1))
+        figures |= _spread("train_tokens_per_s", _percentiles(self._rates(world_size, column=2)))
+        figures |= {"train_padded_tokens_per_s": _percentiles(self._rates(world_size, column=3))[1]}
+        figures |= _spread("step_ms", _percentiles(step_ms)) | _spread("data_ms", _percentiles(data_ms))
+        figures |= {"measured_steps": len(self.steps), "warmup_steps": WARMUP_STEPS}
+        batches = self.test_batches[1:] or self.test_batches
+        seconds, tokens, padded = (sum(column) for column in zip(*batches, strict=True))
+        figures |= {
+            "eval_tokens_per_s": world_size * tokens / seconds,
+            "eval_padded_tokens_per_s": world_size * padded / seconds,
+        }
+        return figures
+
+    def median(self, column: int) -> float | None:
+        """Of the measured steps: seconds of a step (0), seconds between steps (1), tokens (2), with padding (3)."""
+        return _percentiles([step[column] for step in self.steps])[1]
+
+    def _rates(self, world_size: int, *, column: int, newest: int = KEPT_STEPS) -> list[float]:
+        return [world_size * step[column] / step[0] for step in islice(reversed(self.steps), newest)]
+
+    def _read(self) -> None:
+        """Reads what the device counts since the warm-up; nothing before its end."""
+        if self._seen < WARMUP_STEPS:
+            return
+        self.memory.read_train(self._device)
+        now = gpu_joules(self._device)
+        if now is not None and self._joules_before is not None:
+            self.joules = (self.joules or 0.0) + now - self._joules_before
+            self._joules_before = now
+
+
+def _percentiles(values: list[float]) -> list[float | None]:
+    """20th, 50th and 80th; None of nothing."""
+    return list(map(float, np.percentile(values, [20, 50, 80]))) if values else [None] * 3
+
+
+def _spread(name: str, percentiles: list[float | None]) -> dict[str, float | int | None]:
+    return {f"{name}_p20": percentiles[0], name: percentiles[1], f"{name}_p80": percentiles[2]}
+
+
+def _now(trainer: pl.Trainer) -> float:
+    if trainer.strategy.root_device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,94 @@
+"""What a finished run is worth: the content of its record."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+
+from lra_mru.engine.measuring.bandwidth import copy_bytes_per_s, least_step_bytes
+from lra_mru.engine.measuring.memory import activation_bytes_per_token
+from lra_mru.engine.measuring.meters import Speedometer
+from lra_mru.engine.recording import record
+from lra_mru.engine.recording.provenance import code_version, library_versions
+from lra_mru.engine.saving.checkpoint_files import load, weights_sha256
+from lra_mru.engine.saving.checkpoints import Checkpoints
+from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.model import SequenceModel
+from lra_mru.tasks.base import SequenceTask
+
+
+def num_params(model: SequenceModel) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def summarize(
+    cfg: DictConfig,
+    identity: record.Identity,
+    task: SequenceTask,
+    module: SequenceClassifier,
+    trainer: pl.Trainer,
+    checkpoints: Checkpoints,
+    meter: Speedometer,
+    overrides: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Everything the leaderboard may show of this run, and everything needed to repeat it."""
+    model, device = module.model, trainer.strategy.root_device
+    limit = model.max_length
+    activations = activation_bytes_per_token(model, module.loss, next(iter(task.val_dataloader())))
+    return {
+        "schema": record.SCHEMA,
+        "model": identity.model,
+        "task": identity.task,
+        "variant": task.variant,
+        "budget": identity.budget,
+        "seed": identity.seed,
+        "trials": cfg.trials,
+        "config_hash": identity.config_hash,
+        "config": identity.config,
+        "command": record.command(overrides),
+        "git": code_version(),
+        "num_params": num_params(model),
+        "metrics": {"val/acc": checkpoints.best["val/acc"]} | module.results,
+        "skipped": {
+            f"test/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
+            for suffix, steps in task.test_sets.items()
+            if limit is not None and steps > limit
+        },
+        "floors": task.floors(),
+        "throughput": meter.throughput(trainer.world_size),
+        "memory": meter.memory.figures()
+        | {"activation_bytes_per_token": activations, "state_bytes": model.state_bytes(task.spec.max_length)},
+        "energy": {"train_joules_per_device": meter.joules},
+        "bandwidth": bandwidth(model, device, meter, activations),
+        "steps": trainer.global_step,
+        "best_step": checkpoints.best["step"],
+        "weights_sha256": weights_sha256(load(checkpoints.path)["state_dict"]),
+        "best_weights_sha256": weights_sha256(checkpoints.best["state_dict"]),
+        "resumes": checkpoints.resumes,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "num_devices": trainer.world_size,
+        "cores": torch.get_num_threads(),
+        "precision": cfg.trainer.precision,
+        "compile": cfg.compile,
+        "versions": library_versions(),
+        "bidirectional": model.bidirectional,
+        "pooling": model.pooling,
+        "checkpoint_choice": "highest val/acc, ties by lower val/loss; test read once, after training",
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_s": round(checkpoints.seconds, 1),
+    }
+
+
+def bandwidth(
+    model: SequenceModel, device: torch.device, meter: Speedometer, activation_bytes_per_token: float
+) -> dict[str, float] | None:
+    """Bytes per second that a training step moves at least, over what a copy on the same GPU moves; None on a CPU."""
+    seconds, tokens = meter.median(0), meter.median(3)
+    if device.type != "cuda" or seconds is None or tokens is None:
+        return None
+    step = least_step_bytes(model, activation_bytes=activation_bytes_per_token * tokens) / seconds
+    copy = copy_bytes_per_s(device)
+    return {"step_bytes_per_s": step, "copy_bytes_per_s": copy, "share": step / copy}

@@ -1,0 +1,3 @@
+from lra_mru.show import main
+
+raise SystemExit(main())
