@@ -48,7 +48,7 @@ def summarize(
         "trials": cfg.trials,
         "config_hash": identity.config_hash,
         "config": identity.config,
-        "command": record.command(overrides),
+        "command": record.command_for_others(overrides),
         "git": code_version(),
         "num_params": num_params(model),
         "metrics": {"val/acc": checkpoints.best["val/acc"]} | module.results,
