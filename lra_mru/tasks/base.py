@@ -50,8 +50,6 @@ class SequenceSet(Dataset[Batch], ABC):
                 inputs=batch.inputs[:, start:end],
                 lengths=torch.full_like(batch.lengths, end - start),
                 targets=batch.targets[:, start:end] if per_step else batch.targets,
-                first=start == 0,
-                last=end == num_steps,
             )
 
 
@@ -61,18 +59,23 @@ class PieceLoader:
     def __init__(
         self, rows: SequenceSet, *, whole: DataLoader[Batch], long: list[list[int]], num_steps: Rows, max_tokens: int
     ) -> None:
-        self.rows, self.whole, self.long = rows, whole, long
-        self.steps = [max(1, max_tokens // len(batch)) for batch in long]  # of each row in a piece
-        lengths = [int(num_steps[batch[0]]) for batch in long]
-        self.num_pieces = sum(math.ceil(n / steps) for n, steps in zip(lengths, self.steps, strict=True))
+        self.rows, self.whole = rows, whole
+        self.plan = [  # rows read side by side, steps of each in a piece, steps of each in all
+            (batch, max(1, max_tokens // len(batch)), int(num_steps[batch[0]])) for batch in long
+        ]
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self.whole
-        for batch, steps in zip(self.long, self.steps, strict=True):
-            yield from self.rows.pieces(batch, steps)
+        for batch, steps, num_steps in self.plan:
+            read = 0
+            for piece in self.rows.pieces(batch, steps):
+                piece.first = read == 0
+                read += piece.inputs.shape[1]
+                piece.last = read == num_steps
+                yield piece
 
     def __len__(self) -> int:
-        return len(self.whole) + self.num_pieces
+        return len(self.whole) + sum(math.ceil(num_steps / steps) for _, steps, num_steps in self.plan)
 
 
 def as_is(batch: Any) -> Any:
