@@ -43,6 +43,24 @@ class Mixer(nn.Module, ABC):
         """What the mixer can say of itself on these inputs, each a scalar for a logger; called in evaluation only."""
         return {}
 
+    def encode_state(self, state: Any) -> Int[Tensor, "B K"]:
+        """The state as K whole numbers of 8 bits, for a mixer each of whose states is one of finitely many.
+
+        Raises:  ValueError for a mixer whose states are real numbers
+        """
+        raise ValueError(f"{type(self).__name__} holds real numbers: its states are not finitely many")
+
+    def decode_state(self, codes: Int[Tensor, "B K"]) -> Any:
+        """The state that encode_state gave these codes, bit for bit. Raises ValueError as encode_state."""
+        raise ValueError(f"{type(self).__name__} holds real numbers: its states are not finitely many")
+
+    def margin(self, x: Float[Tensor, "B D"], state: Any) -> Float[Tensor, " B"]:
+        """How far the input x of one step is from changing any decision of the step otherwise than it does.
+
+        Raises:  ValueError as encode_state
+        """
+        raise ValueError(f"{type(self).__name__} decides nothing: its states are real numbers")
+
     def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B D"], Any]:
         """One step: equals forward on the same inputs."""
         y, state = self(x[:, None], state=state)
