@@ -35,9 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-seconds", type=float, default=600.0, help="give up after (default %(default)s)")
     parser.add_argument("--batch", type=int, default=4096, help="steps computed at a time (default %(default)s)")
     parser.add_argument("--out", type=Path, help="file to write (default: beside the record)")
-    parser.add_argument(
-        "--check", action="store_true", help="walk again, and compare with the certificate that is there"
-    )
+    parser.add_argument("--check", action="store_true", help="walk again, and compare with the certificate")
     options = parser.parse_args(argv)
     try:
         run = load_run(options.run)
@@ -58,9 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def facts(run: Run, max_states: int, max_seconds: float, batch: int) -> dict[str, Any]:
     """The certificate's content. Raises ValueError for a task or a model that is no finite machine."""
     if not isinstance(run.task, GeneratedTask):
-        raise ValueError(
-            f"task={run.task.name} is no finite machine of tokens: nothing can be proven over all its words"
-        )
+        raise ValueError(f"task={run.task.name} is no finite machine of tokens: nothing to prove")
     task, model = run.task.machine(), ModelMachine(run.model)
     found = walk(model, task, max_states=max_states, max_seconds=max_seconds, batch=batch, progress=_Progress().show)
     names = {"task": run.task.name, "variant": run.task.variant, "weights_sha256": run.weights_sha256}
@@ -79,9 +75,7 @@ def compare(found: dict[str, Any], path: Path) -> None:
         raise ValueError(f"{path}: there is no certificate; leave --check out to make one")
     said = json.loads(path.read_text())
     if differing := [name for name in REPEATED if said.get(name) != found.get(name)]:
-        raise ValueError(
-            f"{path}: a second walk finds another {', '.join(differing)}: the certificate is not to be trusted"
-        )
+        raise ValueError(f"{path}: a second walk finds another {', '.join(differing)}: do not trust this certificate")
 
 
 class _Progress:

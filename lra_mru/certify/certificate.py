@@ -1,4 +1,4 @@
-"""The certificate of a run: what a walk over all reachable states has shown, in numbers that a second walk can check."""
+"""The certificate of a run: what a walk over all reachable states has shown, for a second walk to check."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ CLAIMS = {
     "open": "nothing is proven: the walk met a limit ({limit})",
 }
 REPEATED = (  # what a second walk of the same weights must find again
-    "schema", "task", "variant", "weights_sha256", "grade", "from_length", "states", "steps", "depth", "recurrent_states",
-    "wrong_steps", "counterexamples",
+    "schema", "task", "variant", "weights_sha256", "grade", "from_length", "states", "steps", "depth",
+    "recurrent_states", "wrong_steps", "counterexamples",
 )  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def sentences(certificate: dict[str, Any]) -> list[str]:
     c = certificate
     lines = [
         f"{c['claim']}",
-        f"  {c['states']:,} states, {c['steps']:,} steps between them, depth {c['depth']}, {c['wrong_steps']:,} steps wrong",
+        f"  {c['states']:,} states, {c['steps']:,} steps between them, {c['wrong_steps']:,} wrong; depth {c['depth']}",
         f"  smallest margin {c['smallest_margin']:.3g}, smallest logit gap {c['smallest_logit_gap']:.3g}; in float64 "
         f"{c['float64']['disagreeing_steps']:,} steps differ, at another batch size "
         f"{c['other_batch_size']['disagreeing_steps']:,}",

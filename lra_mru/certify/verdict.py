@@ -16,8 +16,8 @@ MOST_WORDS = 20  # counterexamples that a verdict names
 class Verdict:
     """grade: "every word"       no reachable step answers wrongly
               "from length n"    every word of n or more letters is answered rightly
-              "once settled"     words can answer wrongly at any length, but no longer once they have entered the recurrent
-                                 part, which random words enter sooner or later and never leave
+              "once settled"     words can answer wrongly at any length, but no longer once they have entered the
+                                 recurrent part, which random words enter sooner or later and never leave
               "wrong"            words that have settled still answer wrongly
               "open"             the walk met a limit before it closed
     from_length:     n of the second grade; None for the others
@@ -34,22 +34,31 @@ class Verdict:
 
 
 def judge(walk: Walk) -> Verdict:
+    """The verdict on a walk, with the shortest words that fail."""
     wrong = np.flatnonzero(walk.wrong)
     wrong = wrong[np.argsort(walk.depths[walk.sources[wrong]], kind="stable")]
-    words = [[*walk.word_to(int(walk.sources[e])), int(walk.by[e])] for e in wrong[:MOST_WORDS]]
-    common = {"num_wrong": len(wrong), "counterexamples": words}
+    grade, from_length, num_recurrent = _grade(walk, walk.sources[wrong])
+    return Verdict(
+        grade=grade,
+        from_length=from_length,
+        num_wrong=len(wrong),
+        num_recurrent=num_recurrent,
+        counterexamples=[[*walk.word_to(int(walk.sources[e])), int(walk.by[e])] for e in wrong[:MOST_WORDS]],
+    )
+
+
+def _grade(walk: Walk, wrong_at: NDArray[np.int64]) -> tuple[str, int | None, int | None]:
+    """Grade, its length, and the size of the recurrent part; wrong_at: pairs with a wrong answer on some letter."""
     if not walk.closed:
-        return Verdict(grade="open", from_length=None, num_recurrent=None, **common)
+        return "open", None, None
     recurring, recurrent = _parts(walk)
-    num_recurrent = int(recurrent.sum())
-    if not len(wrong):
-        return Verdict(grade="every word", from_length=None, num_recurrent=num_recurrent, **common)
-    at = walk.sources[wrong]
-    if not recurring[at].any():
-        longest = _longest_words(walk, recurring)[at].max() + 1
-        return Verdict(grade="from length n", from_length=int(longest) + 1, num_recurrent=num_recurrent, **common)
-    grade = "wrong" if recurrent[at].any() else "once settled"
-    return Verdict(grade=grade, from_length=None, num_recurrent=num_recurrent, **common)
+    size = int(recurrent.sum())
+    if not len(wrong_at):
+        return "every word", None, size
+    if not recurring[wrong_at].any():
+        longest = int(_longest_words(walk, recurring)[wrong_at].max()) + 1  # of the words that fail
+        return "from length n", longest + 1, size
+    return ("wrong" if recurrent[wrong_at].any() else "once settled"), None, size
 
 
 def _parts(walk: Walk) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -99,12 +99,6 @@ def walk(
         sources = level[which]
         progress(f"{len(found.rows):,} states, frontier {len(level):,}, depth {depth}")
         for at in range(0, len(sources), batch):
-            if len(found.rows) > max_states:
-                limit = f"{max_states:,} states"
-            elif time.monotonic() - began > max_seconds:
-                limit = f"{max_seconds:g} seconds"
-            if limit:
-                break
             source, letter = sources[at : at + batch], letters[at : at + batch]
             done = model.step(np.stack([found.codes[pair] for pair in source]), letter)
             state = task_states[which[at : at + batch]]
@@ -119,6 +113,12 @@ def walk(
             ]
             edges.append((source, letter, np.array(target)))
             wrong.append(asked & (done.answers != answer))
+            if len(found.rows) > max_states:
+                limit = f"{max_states:,} states"
+            elif time.monotonic() - began > max_seconds:
+                limit = f"{max_seconds:g} seconds"
+            if limit:
+                break
         first, depth = int(level[-1]) + 1, depth + 1
     table = np.array(found.rows)
     sources, by, targets = (np.concatenate(column) for column in zip(*edges, strict=True))
@@ -134,7 +134,7 @@ def walk(
         wrong=np.concatenate(wrong),
         min_gap=min_gap,
         min_margin=min_margin,
-        closed=not limit,
+        closed=first >= len(found.rows) and not limit,
         limit=limit,
     )
 

@@ -111,7 +111,7 @@ def load_attempts(results_dir: Path) -> list[Record]:
     """
     if not results_dir.is_dir():
         raise ValueError(f"results directory {results_dir} does not exist: give an existing one with --results")
-    paths = sorted(path for path in (results_dir / "runs").rglob("*.json") if not path.name.startswith("."))
+    paths = sorted(path for path in (results_dir / "runs").rglob("*.json") if is_record(path))
     records = [_load(path) for path in paths]
     first_of: dict[Path, tuple[Path, Record]] = {}
     for path, record in zip(paths, records, strict=True):
@@ -123,6 +123,11 @@ def load_attempts(results_dir: Path) -> list[Record]:
                     f"{first_path.name}, though both carry one config hash: delete the one that is wrong and rerun"
                 )
     return records
+
+
+def is_record(path: Path) -> bool:
+    """Whether a JSON file below runs/ is a record; temporary files and certificates are none."""
+    return not path.name.startswith(".") and not path.name.endswith(".certificate.json")
 
 
 def _load(path: Path) -> Record:

@@ -89,9 +89,7 @@ class GeneratedTask(SequenceTask):
 
         Raises:  ValueError for a task that is none
         """
-        raise ValueError(
-            f"task={self.name} is no finite machine of tokens: nothing can be proven over all of its words"
-        )
+        raise ValueError(f"task={self.name} is no finite machine of tokens: nothing to prove over all its words")
 
     def num_steps(self, T: int) -> int:
         """Steps of a row of length T."""
