@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from lra_mru.engine.build import build
@@ -26,9 +26,11 @@ from lra_mru.engine.saving.checkpoint_files import LAST, WholeFiles
 from lra_mru.engine.saving.checkpoints import Checkpoints
 from lra_mru.engine.saving.resume import begin
 from lra_mru.engine.training.allocator import keep_freed_blocks
+from lra_mru.engine.training.device import OWN_SETTINGS, check_own_settings, choose_accelerator, prepare_gpu
 from lra_mru.engine.training.guards import NonFiniteGuard, SafeStop
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.engine.training.optim import named_groups
+from lra_mru.engine.training.replay import Replay, check_replay
 from lra_mru.model import SequenceModel
 from lra_mru.tasks.base import SequenceTask
 
@@ -122,6 +124,10 @@ def train_and_test(
     )
     callbacks = [meter, stop, checkpoints, *([Telemetry()] if logger else [])]
     trainer = make_trainer(cfg, attempt, every, callbacks, logger)
+    task.device, model.recompute = trainer.strategy.root_device, cfg.trainer.get("activation_checkpointing", False)
+    if cfg.trainer.get("cuda_graphs", False):
+        check_replay(trainer, compiled=cfg.compile, recompute=model.recompute)
+        module.replay = Replay(model)
     say(f"{identity}   {describe(model, task)}")
     if cfg.budget.name == "full" and trainer.strategy.root_device.type == "cpu":
         say(forecast(module, task, max_steps=trainer.max_steps, world_size=trainer.world_size))
@@ -145,9 +151,13 @@ def make_trainer(
     cfg: DictConfig, attempt: Attempt, every: int, callbacks: list[pl.Callback], logger: Logger | None
 ) -> pl.Trainer:
     bar = progress_callback()
-    return build(
-        cfg.trainer,
+    settings = OWN_SETTINGS | {key: cfg.trainer[key] for key in OWN_SETTINGS if key in cfg.trainer}
+    check_own_settings(settings)
+    lightnings = OmegaConf.masked_copy(cfg.trainer, [str(key) for key in cfg.trainer if key not in OWN_SETTINGS])
+    trainer: pl.Trainer = build(
+        lightnings,
         "trainer",
+        accelerator=choose_accelerator(cfg.trainer.get("accelerator", "auto")),
         callbacks=[*callbacks, NonFiniteGuard(attempt.path / LAST), bar],
         plugins=[WholeFiles()],
         logger=logger or False,
@@ -159,6 +169,8 @@ def make_trainer(
         enable_progress_bar=isinstance(bar, pl.callbacks.ProgressBar),
         default_root_dir=str(attempt.path),
     )
+    prepare_gpu(trainer.strategy.root_device, float32_matmul_precision=settings["float32_matmul_precision"])
+    return trainer
 
 
 def describe(model: SequenceModel, task: SequenceTask) -> str:

@@ -18,6 +18,7 @@ from lra_mru import files
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.saving.attempts import Attempt
 from lra_mru.places import PACKAGE
+from lra_mru.engine.training.device import OWN_SETTINGS
 
 SCHEMA = 2
 NOT_HASHED = (  # where, which and how, not what
@@ -67,6 +68,9 @@ def identify(cfg: DictConfig, *, model: str, task: str) -> Identity:
         del resolved[key]
     for key in NOT_HASHED_OF_TASK:
         resolved["task"].pop(key, None)
+    for key, default in OWN_SETTINGS.items():  # a value that changes nothing is no part of a name
+        if resolved["trainer"].get(key) == default:
+            del resolved["trainer"][key]
     text = json.dumps(resolved, sort_keys=True, separators=(",", ":"))
     budget = cfg.budget.name if cfg.trainer.max_steps == cfg.budget.steps else "custom"
     return Identity(

@@ -73,6 +73,8 @@ def summarize(
         "num_devices": trainer.world_size,
         "cores": torch.get_num_threads(),
         "precision": cfg.trainer.precision,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "activation_checkpointing": model.recompute,
         "compile": cfg.compile,
         "versions": library_versions(),
         "bidirectional": model.bidirectional,
