@@ -1,5 +1,6 @@
 """What every mixer is to the model: a map over time that can also be taken step by step."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -69,7 +70,7 @@ class Mixer(nn.Module, ABC):
 
 def count_states(expand: float, d_model: int) -> int:
     """N = round(expand * d_model). Raises ValueError if none is left."""
-    num_states = round(expand * d_model)
+    num_states = round(expand * d_model) if math.isfinite(expand) else 0
     if num_states < 1:
         raise ValueError(f"expand={expand} leaves no state at d_model={d_model}: it must be at least 1 / d_model")
     return num_states

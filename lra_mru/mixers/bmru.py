@@ -48,10 +48,12 @@ class BMRU(Mixer):
     ) -> None:
         super().__init__()
         num_states = count_states(expand, d_model)
-        if openings_per_sequence <= 0:
+        if not openings_per_sequence > 0:
             raise ValueError(f"openings_per_sequence={openings_per_sequence} must be above 0: a shut gate never learns")
-        if surrogate_width <= 0 or alpha <= 0:
+        if not (surrogate_width > 0 and alpha > 0):  # nor NaN
             raise ValueError(f"surrogate_width={surrogate_width} and alpha={alpha} must both be above 0")
+        if not 0 <= carry_grad <= 1:
+            raise ValueError(f"carry_grad={carry_grad} must be in [0, 1]: the share that an open gate lets pass")
         self.to_candidate = nn.Linear(d_model, num_states)
         self.to_threshold = nn.Linear(d_model, num_states)
         self.alpha = nn.Parameter(torch.full((num_states,), alpha))
