@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lra_mru.ops._cpu.arrays import BLOCK_ROWS, fill, flat, flat_output, helper, kernel, widen
 from lra_mru.ops._cpu.maths import LOG2_E, exp2
-from lra_mru.ops._cpu.memory import empty_like, flush, store_row, streams
+from lra_mru.ops._cpu.memory import empty_like, flush, prefetch_ahead, store_row, streams
 from lra_mru.ops._cpu.threads import claim, share
 from lra_mru.ops.table_scan.reference import FIRST_FACTOR, GOLDEN, SECOND_FACTOR, states_of
 
@@ -71,20 +71,35 @@ def _add_noise(theta: Any, at: Any, logits: Any, start: Any, key: Any, entry: An
 
 
 @helper
-def _compare(theta: Any, to: Any, start0: Any, start1: Any, start2: Any, start3: Any, width: Any, best: Any, tau: Any) -> None:
-    """Four destinations from `to` on against the best so far; rows beyond the last are the last again, and never win."""
+def _better(x: Any, to: Any, top: Any, where: Any) -> Any:
+    """(top, where) or (x, to), whichever is higher; a NaN is never left again, as nothing is higher."""
+    higher = (x > top) or (x != x)
+    return (x if higher else top), (to if higher else where)
+
+
+@helper
+def _best_of_four(theta: Any, at: Any, at1: Any, at2: Any, at3: Any, to: Any, top: Any, where: Any) -> Any:
+    """Destinations `to` to `to` + 3 of one column against the best so far. One that comes twice never wins again."""
+    top, where = _better(widen(theta[at]), to, top, where)
+    top, where = _better(widen(theta[at1]), np.int32(to + np.int32(1)), top, where)
+    top, where = _better(widen(theta[at2]), np.int32(to + np.int32(2)), top, where)
+    return _better(widen(theta[at3]), np.int32(to + np.int32(3)), top, where)
+
+
+@helper
+def _fill_table(theta: Any, s0: Any, s1: Any, s2: Any, s3: Any, n: int, width: Any, like: Any, tau: Any, start: Any) -> None:
+    """tau of all columns, for at most four states."""
+    lowest, lost, zero = type(like)(-np.inf), np.int32(n), np.int32(0)
     for c in range(np.uint64(width)):
-        x0, x1, x2, x3 = widen(theta[start0 + c]), widen(theta[start1 + c]), widen(theta[start2 + c]), widen(theta[start3 + c])
-        top, where = best[c], tau[c]
-        higher = (x0 > top) or (x0 != x0)  # a NaN is never left again: nothing is higher
-        top, where = (x0 if higher else top), (to if higher else where)
-        higher = (x1 > top) or (x1 != x1)
-        top, where = (x1 if higher else top), (np.int32(to + np.int32(1)) if higher else where)
-        higher = (x2 > top) or (x2 != x2)
-        top, where = (x2 if higher else top), (np.int32(to + np.int32(2)) if higher else where)
-        higher = (x3 > top) or (x3 != x3)
-        top, where = (x3 if higher else top), (np.int32(to + np.int32(3)) if higher else where)
-        best[c], tau[c] = top, where
+        top, where = _best_of_four(theta, s0 + c, s1 + c, s2 + c, s3 + c, zero, lowest, zero)
+        tau[start + c] = np.uint8(where if top == top else lost)
+
+
+@helper
+def _compare(theta: Any, to: Any, s0: Any, s1: Any, s2: Any, s3: Any, width: Any, best: Any, arrival: Any) -> None:
+    """The same four at a time, against the best so far."""
+    for c in range(np.uint64(width)):
+        best[c], arrival[c] = _best_of_four(theta, s0 + c, s1 + c, s2 + c, s3 + c, to, best[c], arrival[c])
 
 
 @helper
@@ -103,7 +118,7 @@ def _forward(
 ) -> None:  # fmt: skip
     num_blocks, C, most = -(-K // block), K * n, block * n
     theta, best, row = np.empty(4 * most, like.dtype), np.empty(most, like.dtype), np.empty(most, like.dtype)
-    arrival, now, zero = np.empty(most, np.int32), np.empty(block, np.int32), np.uint64(0)
+    arrival, now, zero = np.empty(most, np.int32), np.empty(block, np.int64), np.uint64(0)
     unit = claim(todo)
     while unit >= 0:
         i, first = unit // num_blocks, unit % num_blocks * block
@@ -114,11 +129,14 @@ def _forward(
             now[k] = states[i * (L + 1) * K + first + k]
         for t in range(L):
             r = i * L + t
-            for c in range(np.uint64(width)):
-                best[c], arrival[c] = -np.inf, np.int32(0)
+            start, base = np.uint64(r * C + c0), r * n * C + c0
+            for to in range(n):
+                prefetch_ahead(logits, np.uint64(base + to * C), n * C, width)
+            if n > 4:
+                for c in range(np.uint64(width)):
+                    best[c], arrival[c] = -np.inf, np.int32(0)
             for to in range(0, n, 4):
                 to1, to2, to3 = min(to + 1, n - 1), min(to + 2, n - 1), min(to + 3, n - 1)
-                base = r * n * C + c0
                 s0, s1 = np.uint64(base + to * C), np.uint64(base + to1 * C)
                 s2, s3 = np.uint64(base + to2 * C), np.uint64(base + to3 * C)
                 if noisy:
@@ -127,25 +145,29 @@ def _forward(
                     _add_noise(theta, w1, logits, s1, key, to1 * C + c0, width)
                     _add_noise(theta, w2, logits, s2, key, to2 * C + c0, width)
                     _add_noise(theta, w3, logits, s3, key, to3 * C + c0, width)
-                    _compare(theta, np.int32(to), zero, w1, w2, w3, width, best, arrival)
-                else:
+                    if n > 4:
+                        _compare(theta, np.int32(to), zero, w1, w2, w3, width, best, arrival)
+                    else:
+                        _fill_table(theta, zero, w1, w2, w3, n, width, best[0], tau, start)
+                elif n > 4:
                     _compare(logits, np.int32(to), s0, s1, s2, s3, width, best, arrival)
-            start = np.uint64(r * C + c0)
+                else:
+                    _fill_table(logits, s0, s1, s2, s3, n, width, best[0], tau, start)
+            if n > 4:
+                for c in range(np.uint64(width)):
+                    tau[start + c] = np.uint8(arrival[c] if best[c] == best[c] else np.int32(n))
             for c in range(np.uint64(width)):
-                place = arrival[c] if best[c] == best[c] else np.int32(n)
-                arrival[c] = place
-                tau[start + c] = np.uint8(place)
                 row[c] = 0
-            after, latest = np.uint64((i * (L + 1) + t + 1) * K + first), np.int32(0)
+            after, latest = np.uint64((i * (L + 1) + t + 1) * K + first), np.int64(0)
             for k in range(np.uint64(heads)):
+                at = k * np.uint64(n)
                 state = now[k]
-                arrived = arrival[np.int64(k) * n + np.int64(min(state, np.int32(n - 1)))]
-                state = arrived if state < n else state
+                if state < n:
+                    state = np.int64(tau[start + at + np.uint64(state)])
                 now[k] = state
                 states[after + k] = np.uint8(state)
+                row[at + np.uint64(min(state, n - 1))] = 1
                 latest = max(latest, state)
-            for k in range(heads):
-                row[k * n + np.int64(min(now[k], np.int32(n - 1)))] = 1
             if latest == n:
                 _mark_lost(now, heads, n, row)
             store_row(h, start, row, width, stream)
