@@ -17,8 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.help import help_text
-
-CONF = Path(__file__).parents[2] / "conf"
+from lra_mru.places import CONF
 
 
 class JobError(RunError):

@@ -1,4 +1,4 @@
-"""What is known, made or refused before a run starts."""
+"""Checks before a run starts, and the data that it needs."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.recording import record
 from lra_mru.engine.saving import attempts
 from lra_mru.engine.training.optim import check_rates, make_optimizer
+from lra_mru.places import RESULTS
 from lra_mru.tasks.base import SequenceTask
 
 
@@ -36,7 +37,7 @@ def check(cfg: DictConfig) -> None:
 
 def is_private(identity: record.Identity, results: Path) -> bool:
     """A custom budget never enters the suite's own results folder: its record stays with its checkpoints."""
-    return identity.budget == "custom" and results.resolve() == Path("results").resolve()
+    return identity.budget == "custom" and results.resolve() == RESULTS.resolve()
 
 
 def finished_record(identity: record.Identity, results: Path, folder: Path, private: bool) -> Path | None:
