@@ -54,7 +54,8 @@ class SequenceClassifier(pl.LightningModule):
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))  # ints: the same in every process
         loss = self.loss(batch)
         self.log("train/loss", loss, prog_bar=True)
-        return loss
+        cost = self.model.auxiliary_loss()
+        return loss if cost is None else loss + cost
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.val_scores.update(self.model(batch.inputs, batch.lengths), batch)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence
+from lra_mru.ops._register import define
 
 MAX_STATES = 64
 
@@ -70,41 +71,17 @@ def table_scan(
     return _table_scan(logits, h0, keys, num_states, temperature)[0]
 
 
-@torch.library.custom_op("lra_mru::table_scan", mutates_args=(), device_types="cpu")
-def _table_scan(
-    logits: Tensor, h0: Tensor, keys: Tensor | None, num_states: int, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """h, the tables tau (B, L, K n), and the states before each step and after the last (B, L + 1, K); n is lost."""
-    from lra_mru.ops.table_scan import cpu
-
-    return cpu.forward(logits, h0, keys, num_states, temperature)
-
-
-@torch.library.custom_op("lra_mru::table_scan_backward", mutates_args=(), device_types="cpu")
-def _table_scan_backward(
-    logits: Tensor, tau: Tensor, states: Tensor, keys: Tensor | None, dh: Tensor, num_states: int, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """Gradients of logits and h0."""
-    from lra_mru.ops.table_scan import cpu
-
-    return cpu.backward(logits, tau, states, keys, dh, num_states, temperature)
+# Forward: h, the tables tau (B, L, K n), and the states before each step and after the last (B, L + 1, K); n is lost.
+# Backward: the gradients of logits and h0.
+_table_scan, _table_scan_backward = define(
+    "table_scan",
+    forward="(Tensor logits, Tensor h0, Tensor? keys, int num_states, float temperature) -> (Tensor, Tensor, Tensor)",
+    backward="(Tensor logits, Tensor tau, Tensor states, Tensor? keys, Tensor dh, int num_states, float temperature)"
+    " -> (Tensor, Tensor)",
+)
 
 
-@_table_scan.register_kernel("cuda")
-def _(*args: Any) -> Any:
-    from lra_mru.ops.table_scan import gpu
-
-    return gpu.forward(*args)
-
-
-@_table_scan_backward.register_kernel("cuda")
-def _(*args: Any) -> Any:
-    from lra_mru.ops.table_scan import gpu
-
-    return gpu.backward(*args)
-
-
-@_table_scan.register_fake
+@torch.library.register_fake("lra_mru::table_scan")
 def _(
     logits: Tensor, h0: Tensor, keys: Tensor | None, num_states: int, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,7 +92,7 @@ def _(
     return logits.new_empty(batch, length, channels), tau, states
 
 
-@_table_scan_backward.register_fake
+@torch.library.register_fake("lra_mru::table_scan_backward")
 def _(
     logits: Tensor, tau: Tensor, states: Tensor, keys: Tensor | None, dh: Tensor, num_states: int, temperature: float
 ) -> tuple[Tensor, Tensor]:
@@ -136,4 +113,4 @@ def _autograd(ctx: Any, dh: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
     return *gradients, None, None, None
 
 
-_table_scan.register_autograd(_autograd, setup_context=_setup_context)
+torch.library.register_autograd("lra_mru::table_scan", _autograd, setup_context=_setup_context)

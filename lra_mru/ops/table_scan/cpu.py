@@ -18,7 +18,8 @@ from lra_mru.ops._cpu.arrays import BLOCK_ROWS, fill, flat, flat_output, helper,
 from lra_mru.ops._cpu.maths import LOG2_E, exp2
 from lra_mru.ops._cpu.memory import empty_like, flush, prefetch_ahead, store_row, streams
 from lra_mru.ops._cpu.threads import claim, share
-from lra_mru.ops.table_scan.reference import FIRST_FACTOR, GOLDEN, SECOND_FACTOR, states_of
+from lra_mru.ops.table_scan.reference import FIRST_FACTOR, GOLDEN, SECOND_FACTOR
+from lra_mru.ops.table_scan.states import states_of
 
 BLOCK_HEADS = 16  # of a row on its own: whole cache lines, whatever the number of states
 LN_2 = math.log(2)

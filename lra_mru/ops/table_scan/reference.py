@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from lra_mru.ops._checks import accumulation_dtype
+from lra_mru.ops.table_scan.states import one_hot_or_lost, states_of
 
 GOLDEN, FIRST_FACTOR, SECOND_FACTOR = 0x9E3779B9, 0x7FEB352D, 0x846CA68B  # odd numbers whose products mix well
 LOW_32 = 0xFFFFFFFF
@@ -24,17 +25,6 @@ def gumbel_noise(keys: Int[Tensor, "B L 1"], num_entries: int, dtype: torch.dtyp
     x = x ^ (x >> 16)
     u = ((x >> 9).to(dtype) + 0.5) * 2.0**-23
     return -(-u.log()).log()
-
-
-def states_of(h: Float[Tensor, "... n"]) -> Int[Tensor, "..."]:
-    """Where h is largest, the first of equals; n, which means lost, where it holds a NaN."""
-    return torch.where(h.isnan().any(-1), h.shape[-1], h.argmax(-1))
-
-
-def one_hot_or_lost(states: Int[Tensor, "B K"], num_states: int, dtype: torch.dtype) -> Float[Tensor, "B K n"]:
-    """One-hot rows; NaN where a state is lost."""
-    rows = one_hot(states, num_states + 1)[..., :num_states].to(dtype)
-    return rows.masked_fill((states == num_states)[..., None], float("nan"))
 
 
 class _Follow(torch.autograd.Function):
