@@ -42,6 +42,10 @@ class Mixer(nn.Module, ABC):
     def state_bytes(self, num_steps: int) -> int:
         """Bytes that carry one sequence on after num_steps."""
 
+    def auxiliary_loss(self) -> Float[Tensor, ""] | None:
+        """What the last forward in training adds to the loss, or None; asked for once, then forgotten."""
+        return None
+
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """What the mixer can say of itself on these inputs, each a scalar for a logger; called in evaluation only."""
         return {}
