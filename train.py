@@ -17,11 +17,12 @@ from lra_mru.engine.errors import RunError
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> None:
     if record := cli.train(cfg):
+        from lra_mru.engine.console import say
         from lra_mru.report import write_leaderboard
 
-        print(f"record: {record}")
+        say(f"record: {record}")
         try:
-            print(f"leaderboard: {write_leaderboard(Path(cfg.results_dir))}")
+            say(f"leaderboard: {write_leaderboard(Path(cfg.results_dir))}")
         except (ValueError, OSError) as error:
             cli.fail(RunError(f"the record is safe, the leaderboard is not written: {error}"))
 

@@ -6,7 +6,9 @@ from omegaconf import DictConfig
 
 from lra_mru.engine.build import check_types
 from lra_mru.engine.console import is_first_process
+from lra_mru.engine.devices import check_devices
 from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.places import check_places
 from lra_mru.engine.recording import record
 from lra_mru.engine.saving import attempts
 from lra_mru.engine.training.optim import check_rates, make_optimizer
@@ -15,6 +17,7 @@ from lra_mru.tasks.base import SequenceTask
 
 def check(cfg: DictConfig) -> None:
     """What can be refused before anything is built."""
+    check_places(cfg)
     if not isinstance(cfg.seed, int) or cfg.seed < 0:
         raise ConfigError(f"seed={cfg.seed} must be an integer of at least 0")
     if not isinstance(cfg.force, bool):
@@ -32,6 +35,7 @@ def check(cfg: DictConfig) -> None:
         check_rates(cfg.optim.lr, cfg.optim.weight_decay)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    check_devices(cfg)
 
 
 def is_private(identity: record.Identity, results: Path) -> bool:

@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
+from data_prep.common.output import until_reader_leaves
 from lra_mru.report import write_leaderboard, write_readme
 from lra_mru.report.load import load_records
 
 
+@until_reader_leaves
 def main() -> int:
     """Exit status 0 if all was written, 1 with one line on stderr if not."""
     parser = OneLineParser(prog="python -m lra_mru.report", description=__doc__)
