@@ -8,6 +8,7 @@ from pathlib import Path
 from data_prep.common.arguments import OneLineParser
 from data_prep.common.output import until_reader_leaves
 from lra_mru.engine.saving.attempts import Attempt, find
+from lra_mru.places import MY_RESULTS
 
 UNKNOWN = "(no command was noted: started from Python, or by an older version)"
 STATES = ("running", "resumable", "dead", "finished")
@@ -68,7 +69,7 @@ def again(command: str | None) -> str:
 @until_reader_leaves
 def main() -> None:
     parser = OneLineParser(prog="python -m lra_mru.runs", description=__doc__)
-    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="where the runs' records go")
+    parser.add_argument("--results-dir", type=Path, default=MY_RESULTS, help="where the runs' records go")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where their checkpoints are")
     arguments = parser.parse_args()
     found = lines(arguments.results_dir, arguments.runs_dir)

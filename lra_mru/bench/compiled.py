@@ -113,7 +113,7 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
 
     return cases | {
         "bmru": lambda: (
-            bmru_scan.forward(x, x, constant, h0),
+            bmru_scan.forward(x, x, constant, h0, 1.0),
             bmru_scan.backward(x, x, constant, x, h0, x, 1.0),
         ),
         "gated": lambda: selective(batch, gated=True),

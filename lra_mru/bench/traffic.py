@@ -68,7 +68,7 @@ def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
             lambda: linear_scan.backward(lam, u, first, c),
             (lam, u, first, c),
         ),
-        "bmru_scan forward": (lambda: bmru_scan.forward(x, y, row, h0), (x, y, row, h0)),
+        "bmru_scan forward": (lambda: bmru_scan.forward(x, y, row, h0, 0.0), (x, y, row, h0)),
         "bmru_scan backward": (lambda: bmru_scan.backward(x, y, row, z, h0, w, 1.0), (x, y, row, z, h0, w)),
         "selective_scan forward": (
             lambda: selective_scan.forward(x, y, A, B, C, row, z, row, state, True),

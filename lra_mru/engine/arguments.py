@@ -4,14 +4,13 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
-CONF = Path(__file__).parents[2] / "conf"
+from lra_mru.places import CONF
 
 
 def explain(error: Exception, arguments: Sequence[str] = ()) -> str:

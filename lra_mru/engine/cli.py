@@ -14,11 +14,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from lra_mru.engine.arguments import CONF, explain, nearest
+from lra_mru.engine.arguments import explain, nearest
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.help import help_text
+from lra_mru.places import CONF
 
-__all__ = ["CONF", "JobError", "explain", "fail", "launch", "nearest", "train"]
+__all__ = ["JobError", "explain", "fail", "launch", "nearest", "train"]
 
 
 class JobError(RunError):

@@ -64,7 +64,12 @@ def count(devices: Any, here: int, on_gpu: bool) -> int:
     if isinstance(devices, int) and not isinstance(devices, bool) and devices > 0:
         return devices
     numbers = list(devices) if not isinstance(devices, (str, int, float, type(None))) else []
-    if on_gpu and numbers and all(type(n) is int and 0 <= n < here for n in numbers) and len(set(numbers)) == len(numbers):
+    if (
+        on_gpu
+        and numbers
+        and all(type(n) is int and 0 <= n < here for n in numbers)
+        and len(set(numbers)) == len(numbers)
+    ):
         return len(numbers)
     more = f", -1 for all, or a list of GPUs below {here}" if on_gpu else ""
     raise ConfigError(f"trainer.devices={devices} must be an integer of at least 1{more}")

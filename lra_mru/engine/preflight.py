@@ -1,4 +1,4 @@
-"""What is known, made or refused before a run starts."""
+"""Checks before a run starts, and the data that it needs."""
 
 from pathlib import Path
 
@@ -8,16 +8,17 @@ from lra_mru.engine.build import check_types
 from lra_mru.engine.console import is_first_process
 from lra_mru.engine.devices import check_devices
 from lra_mru.engine.errors import ConfigError
-from lra_mru.engine.places import check_places
+from lra_mru.engine.folders import check_folders
 from lra_mru.engine.recording import record
 from lra_mru.engine.saving import attempts
 from lra_mru.engine.training.optim import check_rates, make_optimizer
+from lra_mru.places import RESULTS
 from lra_mru.tasks.base import SequenceTask
 
 
 def check(cfg: DictConfig) -> None:
     """What can be refused before anything is built."""
-    check_places(cfg)
+    check_folders(cfg)
     if not isinstance(cfg.seed, int) or cfg.seed < 0:
         raise ConfigError(f"seed={cfg.seed} must be an integer of at least 0")
     if not isinstance(cfg.force, bool):
@@ -40,7 +41,7 @@ def check(cfg: DictConfig) -> None:
 
 def is_private(identity: record.Identity, results: Path) -> bool:
     """A custom budget never enters the suite's own results folder: its record stays with its checkpoints."""
-    return identity.budget == "custom" and results.resolve() == Path("results").resolve()
+    return identity.budget == "custom" and results.resolve() == RESULTS.resolve()
 
 
 def finished_record(identity: record.Identity, results: Path, folder: Path, private: bool) -> Path | None:

@@ -70,7 +70,8 @@ class Attention(Mixer):
         past = self.initial_state(batch) if state is None else state
         check_batch(x, past.keys)
         num_past = past.keys.shape[2]
-        if self.max_length is not None and num_past + num_steps > self.max_length:
+        assert self.max_length is not None  # of this mixer; others may have none
+        if num_past + num_steps > self.max_length:
             raise ValueError(f"{num_past + num_steps} steps exceed attention's declared maximum of {self.max_length}")
         if num_past and not self.causal:
             raise ValueError("only causal attention can go on from a state: set causal=true")

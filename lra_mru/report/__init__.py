@@ -7,8 +7,9 @@ same bytes.
 from pathlib import Path
 
 from lra_mru.files import locked, write_whole
+from lra_mru.places import MY_RESULTS, RESULTS
 from lra_mru.report.figures import draw
-from lra_mru.report.load import load_records
+from lra_mru.report.load import Record, load_records
 from lra_mru.report.pareto import load_sweeps
 from lra_mru.report.sections import make_sections
 from lra_mru.report.sweep_tables import draw_front, front_table, sweep_section
@@ -21,6 +22,7 @@ BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
 def write_leaderboard(results_dir: Path) -> Path:
     """Make leaderboard.md, leaderboard.csv and figures/*.png in `results_dir` from all records under its runs/.
 
+    In my_results, the default of results_dir, the shipped records stand on the same page.
     Everything is made before the first file is touched, and each file is replaced whole. Of several processes that
     write at once the last to read is the last to write, so that the page lacks no record.
     Returns: the path of leaderboard.md
@@ -36,7 +38,7 @@ def write_leaderboard(results_dir: Path) -> Path:
 
 
 def _files(results_dir: Path) -> dict[Path, bytes]:
-    sections, sweeps = make_sections(load_records(results_dir)), load_sweeps(results_dir)
+    sections, sweeps = make_sections(records_of(results_dir)), load_sweeps(results_dir)
     models = {row.model for section in sections for row in section.rows}
     models |= {model for sweep in sweeps for model in sweep.per_model}
     files = {results_dir / "figures" / f"{section.slug}.png": draw(section, sorted(models)) for section in sections}
@@ -46,6 +48,17 @@ def _files(results_dir: Path) -> dict[Path, bytes]:
     files[results_dir / "leaderboard.csv"] = leaderboard_csv(sections).encode()
     files[results_dir / "leaderboard.md"] = "\n".join([leaderboard(sections), *map(sweep_section, sweeps)]).encode()
     return files
+
+
+def records_of(results_dir: Path) -> list[Record]:
+    """The records that a page in `results_dir` shows: its own, and in my_results those shipped with the suite.
+
+    Of a run that stands in both, the one in my_results counts.
+    """
+    own = load_records(results_dir)
+    if results_dir != MY_RESULTS or not RESULTS.is_dir():
+        return own
+    return list({record.run: record for record in [*load_records(RESULTS), *own]}.values())
 
 
 def print_sweeps(results_dir: Path) -> None:

@@ -12,9 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 from data_prep.common.arguments import OneLineParser
 from data_prep.common.output import until_reader_leaves
 from lra_mru.engine.build import build
-from lra_mru.engine.cli import CONF, explain
+from lra_mru.engine.cli import explain
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.preflight import prepare
+from lra_mru.places import CONF
 from lra_mru.show.sheet import write_sheet
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask

@@ -48,13 +48,14 @@ def summarize(
         "trials": cfg.trials,
         "config_hash": identity.config_hash,
         "config": identity.config,
-        "command": record.command(overrides),
+        "command": record.command_for_others(overrides),
         "git": code_version(),
         "num_params": num_params(model),
         "metrics": {"val/acc": checkpoints.best["val/acc"]} | module.results,
         "skipped": {
-            f"test/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
-            for suffix, steps in task.test_sets.items()
+            f"{kind}/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
+            for kind, sets in (("val", task.val_sets), ("test", task.test_sets))
+            for suffix, steps in sets.items()
             if limit is not None and steps > limit
         },
         "floors": task.floors(),

@@ -12,7 +12,7 @@ from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.common.output import put_line as say
-from lra_mru.engine.arguments import CONF, as_value
+from lra_mru.engine.arguments import as_value
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.sweep.file import Sweep, read_sweep
 from lra_mru.engine.sweep.loop import Loop
@@ -20,6 +20,7 @@ from lra_mru.engine.sweep.objectives import Objective, objective
 from lra_mru.engine.sweep.overrides import compose_all, constants, free, key_of
 from lra_mru.engine.sweep.study import Trials, open_storage, open_study, storage_problem, study_name
 from lra_mru.engine.sweep.summary import summary, write_summary
+from lra_mru.places import CONF
 
 
 class Parser(argparse.ArgumentParser):
@@ -125,5 +126,5 @@ def num_trials_of(file: Sweep, asked: int | None, cfg: DictConfig) -> int:
     return int(number)
 
 
-def main() -> Path:
+def sweep_from_command_line() -> Path:
     return sweep(sys.argv[1:])

@@ -7,12 +7,12 @@ from omegaconf import DictConfig
 from lra_mru.engine.build import shown
 from lra_mru.engine.errors import ConfigError
 
-PLACES = ("results_dir", "runs_dir", "data_dir")
+FOLDERS = ("results_dir", "runs_dir", "data_dir")
 
 
-def check_places(cfg: DictConfig) -> None:
+def check_folders(cfg: DictConfig) -> None:
     """Raises: ConfigError for a folder that is not named, or whose name leads nowhere (a loop of links, a file)."""
-    for key in PLACES:
+    for key in FOLDERS:
         value = cfg.get(key)
         if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
             raise ConfigError(f"{key}={shown(value)} must name a folder")
