@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 
 from lra_mru.engine.build import build
 from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
+from lra_mru.engine.devices import check_model_precision
 from lra_mru.engine.errors import RunError
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.measuring.meters import Speedometer
@@ -63,6 +64,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     task: SequenceTask = build(cfg.task, "task")
     model: SequenceModel = build(cfg.model, "model", spec=task.spec)
     check_groups(cfg, named_groups(model))
+    check_model_precision(cfg.trainer.get("precision"), model)
     prepare(task)
     attempt = begin(
         folder,

@@ -18,11 +18,13 @@ class Mixer(nn.Module, ABC):
     causal:       y[t] depends on x[<= t] alone
     param_groups: own parameter's name -> group, for parameters that need another rate or decay than the rest
     max_length:   most steps of one sequence, or None without limit
+    float16:      whether it computes in float16; the scans refuse it, for their states need the range of float32
     """
 
     causal: bool
     param_groups: ClassVar[Mapping[str, str]] = {}
     max_length: int | None = None
+    float16: bool = False
 
     @abstractmethod
     def forward(

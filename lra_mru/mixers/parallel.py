@@ -22,6 +22,7 @@ class Parallel(Mixer):
         super().__init__()
         self.first, self.second = first, second
         self.causal = first.causal and second.causal
+        self.float16 = first.float16 and second.float16
         self.max_length = min((m.max_length for m in (first, second) if m.max_length is not None), default=None)
 
     def initial_state(self, batch_size: int) -> tuple[Any, Any]:

@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
+from data_prep.common.output import until_reader_leaves
 from lra_mru.places import MY_RESULTS
 from lra_mru.report import records_of, write_leaderboard, write_readme
 
 
+@until_reader_leaves
 def main() -> int:
     """Exit status 0 if all was written from all records, 1 with a line on stderr for what went wrong or was left out."""
     here = Path("results") if Path("results").is_dir() else MY_RESULTS

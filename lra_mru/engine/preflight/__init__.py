@@ -9,7 +9,9 @@ from omegaconf import DictConfig
 from lra_mru.engine.build import build, check_types
 from lra_mru.engine.cli import nearest
 from lra_mru.engine.console import is_first_process
+from lra_mru.engine.devices import check_devices
 from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.folders import check_folders
 from lra_mru.engine.preflight.keys import check_keys
 from lra_mru.engine.preflight.ranges import check_ranges
 from lra_mru.engine.recording import record
@@ -28,6 +30,7 @@ def check(cfg: DictConfig, task: str) -> None:
 
     Raises: ConfigError
     """
+    check_folders(cfg)
     check_keys(cfg)
     check_types(cfg.optim, "optim", make_optimizer)
     check_ranges(cfg)
@@ -46,6 +49,7 @@ def check(cfg: DictConfig, task: str) -> None:
             f"trainer.gradient_clip_algorithm={cfg.trainer.gradient_clip_algorithm} must be norm or value"
         )
     check_experiment(task)
+    check_devices(cfg)
 
 
 def check_experiment(task: str) -> None:
