@@ -51,6 +51,10 @@ TINY_TASKS: dict[str, dict[str, Any]] = {  # settings at which a task is made an
     "pathx": PICTURES | {"clean": True},
     "smnist": {"mnist_dir": "mnist", "num_val": 10, "by_row": True},
     "psmnist": {"mnist_dir": "mnist", "num_val": 10},
+    "delayed_mnist": {
+        **{"mnist_dir": "mnist", "num_val": 10, "T": 9, "num_test": 20},
+        **{"eval_lengths": [], "eval_examples": [], "val_lengths": [], "val_examples": []},
+    },
     "digits": {},
 }
 

@@ -64,6 +64,7 @@ class SequenceTask(pl.LightningDataModule, ABC):
     variant: str = field(init=False)  # the settings that make it another task: two variants are never compared
     group_names: list[str] = field(init=False)  # accuracy is also reported per group (Batch.groups); may be empty
     test_sets: dict[str, int] = field(init=False)  # suffix -> longest length in steps; "" is the task's own test set
+    val_sets: dict[str, int] = field(init=False, default_factory=dict)  # suffix -> steps: further ones, none by default
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -85,6 +86,10 @@ class SequenceTask(pl.LightningDataModule, ABC):
     @abstractmethod
     def val_set(self) -> SequenceSet:
         """The validation rows: they choose the checkpoint."""
+
+    def val_set_for(self, suffix: str) -> SequenceSet:
+        """The rows of one entry of `val_sets`: scored after training, so that choices need not look at test sets."""
+        raise ValueError(f"suffix={suffix!r} must be one of {sorted(self.val_sets)}")
 
     @abstractmethod
     def test_set(self, suffix: str) -> SequenceSet:

@@ -38,10 +38,24 @@ class Draws:
 
     def fill_normal(self, values: NDArray[np.float32]) -> None:
         """Overwrite (B, ...) with N(0, 1). The only numbers that do not come from the counter: call it once."""
-        for row, i in zip(values, self.index.tolist(), strict=True):
-            np.random.Generator(np.random.SFC64([self.key, i])).standard_normal(out=row, dtype=np.float32)
+        NormalStreams(self.key, self.index).fill(values)
 
     def _words(self, count: int) -> NDArray[np.uint64]:
         words = random_words(self.key, self.index, count, first=self._used)
         self._used += count
         return words
+
+
+class NormalStreams:
+    """An endless stream of N(0, 1) for every row of `index`; parts of any size give the numbers of one whole part.
+
+    Shapes:  index (B,)
+    """
+
+    def __init__(self, key: int, index: Rows) -> None:
+        self.generators = [np.random.Generator(np.random.SFC64([key, i])) for i in index.tolist()]
+
+    def fill(self, values: NDArray[np.float32]) -> None:
+        """Overwrite (B, ...), each row contiguous, with the next numbers of each stream."""
+        for row, generator in zip(values, self.generators, strict=True):
+            generator.standard_normal(out=row, dtype=np.float32)
