@@ -79,6 +79,6 @@ def test_mistakes_get_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_the_command_explains_itself() -> None:
-    command = [sys.executable, "-m", "data_prep.show", "--help"]
+    command = [sys.executable, "-m", "lra_mru.show", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert "task=NAME" in done.stdout
