@@ -5,9 +5,11 @@ Shape legend, used in every file:
     N  recurrent states V  vocabulary size      C  number of classes
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import copy
+from dataclasses import dataclass, field
+from typing import Literal, Self
 
+import torch
 from torch import Tensor
 
 NO_TARGET = -100  # the target of a step that has none
@@ -64,21 +66,44 @@ class TaskSpec:
 class Batch:
     """One padded batch. Steps at or beyond a row's length are padding: their content must never matter.
 
-    inputs:  (B, L) int64 token ids or (B, L, d_input) float32 vectors; pairs: (2B, L), rows 2i and 2i + 1 together
-    lengths: (B,) int64, each between 1 and L; pairs: (2B,)
-    targets: (B,) int64 class ids, or float32 numbers; per step: (B, L) int64 with NO_TARGET where a step has none
-    groups:  (B,) int64 index into the data module's `group_names`, or None: accuracy is also reported per group
+    inputs:     (B, L) int64 token ids or (B, L, d_input) float32 vectors; pairs: (2B, L), rows 2i and 2i + 1 together
+    lengths:    (B,) int64, each between 1 and L; pairs: (2B,)
+    targets:    (B,) int64 class ids, or float32 numbers; per step: (B, L) int64 with NO_TARGET where a step has none
+    groups:     (B,) int64 index into the data module's `group_names`, or None: accuracy is also reported per group
+    first:      whether the batch holds its rows from their first step on
+    last:       whether the batch holds its rows to their last step. A batch of whole rows is first and last; a long
+                row may come in pieces, one batch each, and the model carries its state from one to the next
+    num_tokens: steps without padding, counted when the batch is made
+
+    Lengths stay on the CPU when a batch moves: there they are checked and counted, and no GPU has to be waited for.
     """
 
     inputs: Tensor
     lengths: Tensor
     targets: Tensor
     groups: Tensor | None = None
+    first: bool = True
+    last: bool = True
+    num_tokens: int = field(init=False)
 
-    @property
-    def num_tokens(self) -> int:
-        """Number of steps without padding."""
-        return int(self.lengths.sum())
+    def __post_init__(self) -> None:
+        self.num_tokens = int(self.lengths.sum())
+
+    def to(self, device: torch.device) -> Self:
+        """The batch with its inputs, targets and groups on the device. A copy from pinned memory is not waited for."""
+        moved = copy.copy(self)
+        for name in ("inputs", "targets", "groups"):
+            tensor = getattr(self, name)
+            setattr(moved, name, None if tensor is None else tensor.to(device, non_blocking=True))
+        return moved
+
+    def pin_memory(self) -> Self:
+        """The batch in page-locked memory, from where a GPU fetches it by itself."""
+        pinned = copy.copy(self)
+        for name in ("inputs", "lengths", "targets", "groups"):
+            tensor = getattr(self, name)
+            setattr(pinned, name, None if tensor is None else tensor.pin_memory())
+        return pinned
 
     @property
     def num_padded_tokens(self) -> int:

@@ -103,12 +103,14 @@ def train_and_test(
 ) -> dict[str, Any]:
     """The record's content, in the first process; nothing in the others."""
     tested = {s: n for s, n in task.test_sets.items() if model.max_length is None or n <= model.max_length}
+    validated = {s: n for s, n in task.val_sets.items() if model.max_length is None or n <= model.max_length}
     module = SequenceClassifier(
         model,
         optim=cfg.optim,
         seed=cfg.seed,
         group_names=task.group_names,
         test_suffixes=list(tested),
+        val_suffixes=list(validated),
     )
     every, stop, meter = min(cfg.budget.val_every_steps, cfg.trainer.max_steps), SafeStop(), Speedometer()
     checkpoints = Checkpoints(
@@ -127,7 +129,9 @@ def train_and_test(
         model.compile()
 
     trainer.fit(module, datamodule=task, ckpt_path=attempt.checkpoint, weights_only=True)
-    loaders = [task.test_dataloader_for(suffix) for suffix in tested]
+    streams = tells_how_long_rows_are_read(model, task, [*validated.values(), *tested.values()])
+    loaders = [task.val_dataloader_for(suffix, in_pieces=streams) for suffix in validated]
+    loaders += [task.test_dataloader_for(suffix, in_pieces=streams) for suffix in tested]
     best = checkpoints.write_best(trainer)
     trainer.test(module, dataloaders=loaders, ckpt_path=best, weights_only=True, verbose=False)
 
@@ -161,6 +165,15 @@ def describe(model: SequenceModel, task: SequenceTask) -> str:
     groups = named_groups(model)
     counts = ", ".join(f"{name} {sum(p.numel() for _, p in members):,}" for name, members in sorted(groups.items()))
     return f"{task.variant}   {num_params(model):,} parameters ({counts})"
+
+
+def tells_how_long_rows_are_read(model: SequenceModel, task: SequenceTask, lengths: list[int]) -> bool:
+    """Whether rows longer than an evaluation batch come in pieces; says so where they cannot."""
+    longest = max(lengths)
+    if longest > task.eval_batch_tokens and not model.streams:
+        why = "it reads both ways" if model.bidirectional else "its state grows with every step"
+        say(f"  {longest:,} steps are read at once, in memory that grows with them: {why}")
+    return model.streams
 
 
 def report_metrics(results: dict[str, float]) -> None:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
+import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
@@ -21,15 +22,15 @@ POOLINGS = {"last": last_real, "mean": mean_real}
 
 
 class ModelState(NamedTuple):
-    """What carries a batch of sequences on.
+    """All that a model must remember of the steps it has read, to read the next ones.
 
     mixers: the state of every block's mixer
-    mean:   (B, D) mean of the last block's outputs so far
-    steps:  (B,) their number
+    mean:   (B, D) mean of the last block's outputs so far; None where no mean is read
+    steps:  (B,) int64: how many steps were read
     """
 
     mixers: Sequence[Any]
-    mean: Tensor
+    mean: Tensor | None
     steps: Tensor
 
 
@@ -118,10 +119,10 @@ class SequenceModel(Pretrained):
     def initial_state(self, batch_size: int) -> ModelState:
         """The state before the first step. Raises ValueError for a model that reads both ways."""
         weight = next(self.norm.parameters())
-        mean = weight.new_zeros(batch_size, len(weight), dtype=wide(weight.dtype))
-        return ModelState(
-            [mixer.initial_state(batch_size) for mixer in self.mixers()], mean, mean.new_zeros(batch_size)
-        )
+        shape, dtype = (batch_size, len(weight)), wide(weight.dtype)
+        mean = weight.new_zeros(shape, dtype=dtype) if self.pooling == "mean" else None
+        steps = weight.new_zeros(batch_size, dtype=torch.int64)
+        return ModelState([mixer.initial_state(batch_size) for mixer in self.mixers()], mean, steps)
 
     def advance(
         self, inputs: Shaped[Tensor, "B L *d_input"], state: ModelState, lengths: Int[Tensor, " B"] | None = None
@@ -138,10 +139,13 @@ class SequenceModel(Pretrained):
             x, mixer_state = block(x, lengths, mixer_state)
             mixers.append(mixer_state)
         new = x.shape[1] if lengths is None else lengths
-        steps = state.steps + new
-        mean = state.mean + (mean_real(x, lengths) - state.mean) * (new / steps)[:, None]
-        pooled = mean.to(x.dtype) if self.pooling == "mean" else last_real(x, lengths)
-        return self.head(self.norm(x if self.spec.per_step else pooled)), ModelState(mixers, mean, steps)
+        steps, mean = state.steps + new, state.mean
+        if mean is not None:  # the mean of all steps so far moves towards that of the new ones by their share
+            mean = mean + (mean_real(x, lengths) - mean) * (new / steps.to(torch.float64)).to(mean.dtype)[:, None]
+            x = mean.to(x.dtype)
+        elif not self.spec.per_step:
+            x = last_real(x, lengths)
+        return self.head(self.norm(x)), ModelState(mixers, mean, steps)
 
     def step(self, inputs: Shaped[Tensor, " B *d_input"], state: ModelState) -> tuple[Float[Tensor, "B C"], ModelState]:
         """One step: equals forward on all inputs so far, in constant memory (attention's grows with its cache)."""
@@ -166,6 +170,11 @@ class SequenceModel(Pretrained):
     def max_length(self) -> int | None:
         """Longest sequence the model accepts, in steps; None where it has no limit."""
         return min((mixer.max_length for mixer in self.mixers() if mixer.max_length), default=None)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the model reads a sequence of any length in pieces, in memory that does not grow with its length."""
+        return not self.bidirectional and self.state_bytes(2) == self.state_bytes(1)
 
     def state_bytes(self, num_steps: int) -> int | None:
         """Bytes that carry one sequence on after num_steps; None where a later step changes earlier outputs."""

@@ -53,8 +53,9 @@ def summarize(
         "num_params": num_params(model),
         "metrics": {"val/acc": checkpoints.best["val/acc"]} | module.results,
         "skipped": {
-            f"test/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
-            for suffix, steps in task.test_sets.items()
+            f"{kind}/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
+            for kind, sets in (("val", task.val_sets), ("test", task.test_sets))
+            for suffix, steps in sets.items()
             if limit is not None and steps > limit
         },
         "floors": task.floors(),
