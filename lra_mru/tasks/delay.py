@@ -1,6 +1,6 @@
 """Pictures, each followed by a delay: which picture, how long a delay, and what is seen meanwhile."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from data_prep.common.counter_rng import below, random_words
 from lra_mru.spec import Batch
 from lra_mru.tasks.base import SequenceSet
 from lra_mru.tasks.draws import NormalStreams
+from lra_mru.tasks.parts import Spans, spans_of
 from lra_mru.tasks.pixels import PictureSet
 from lra_mru.tasks.sampling import Rows
 
@@ -142,7 +143,12 @@ class DelayedSet(SequenceSet):
         [batch] = self.parts(rows, [(0, longest)])
         return batch
 
-    def parts(self, rows: list[int], spans: Iterable[tuple[int, int]]) -> Iterator[Batch]:
+    def pieces(self, rows: list[int], steps: int) -> Iterator[Batch]:
+        """The named rows in consecutive parts of at most `steps` steps; no more than a part is held."""
+        longest = int(self.lengths_of(np.asarray(rows)).max())
+        yield from self.parts(rows, spans_of(longest, steps))
+
+    def parts(self, rows: list[int], spans: Spans) -> Iterator[Batch]:
         """The rows' steps first .. last - 1 for each (first, last) of `spans`, which follow each other from step 0.
 
         Beyond a row's length stands more of its noise; a part's lengths say how many of its steps are the row's.

@@ -50,7 +50,10 @@ class PictureSet(StoredSet):
         """The pictures as stored, in raster order: (B, pixels)."""
         stored = self.rows[rows]
         files = np.searchsorted(self.first_rows, stored, side="right") - 1
-        return np.stack([self.pixels[f][row - self.first_rows[f]] for f, row in zip(files, stored, strict=True)])
+        greys = np.empty((len(stored), self.pixels[0].shape[1]), dtype=np.uint8)
+        for f, pixels in enumerate(self.pixels):
+            greys[files == f] = pixels[stored[files == f] - self.first_rows[f]]
+        return greys
 
 
 def raster(side: int, *, by_row: bool = False) -> NDArray[np.int64]:

@@ -6,49 +6,33 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from mnist_files import NUM_TEST, NUM_TRAIN, write_mnist
+from mnist_files import NUM_TEST, NUM_TRAIN
 
 from lra_mru.tasks.delayed_mnist import DelayedMnist
 from lra_mru.tasks.smnist import SMnist
 
-COMMON = {"seed": 0, "data_seed": 0, "batch_size": 16, "eval_batch_tokens": 4096, "num_workers": 0, "num_val": 20}
-MNIST = COMMON | {"hub_id": None, "by_row": True, "pixel_mean": 0.0, "pixel_std": 255.0}
-DELAYS = {"T": 30, "num_test": 30, "eval_lengths": [0, 75], "eval_examples": [30, 7]}
-SETTING = MNIST | DELAYS | {"val_lengths": [50], "val_examples": [12], "noise": "gaussian", "noise_std": 0.1}
 NOISES = ["zeros", "gaussian", "digits"]
 
 Make = Callable[..., DelayedMnist]
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("delayed")
-    patch = pytest.MonkeyPatch()
-    source = write_mnist(folder / "mnist", patch)
-
-    def build(**changes: object) -> DelayedMnist:
-        task = DelayedMnist(**(SETTING | {"data_dir": folder / "data", "mnist_dir": str(source)} | changes))
-        task.prepare_data()
-        task.setup("fit")
-        return task
-
-    yield build
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
-def plain(make: Make) -> SMnist:
+def plain(delayed_mnist: Make) -> SMnist:
     """The pictures without a delay: delayed_mnist has prepared their files."""
-    delayed = make()
-    task = SMnist(**MNIST, data_dir=delayed.data_dir, mnist_dir=None)
+    delayed = delayed_mnist()
+    pixels = {"by_row": True, "pixel_mean": 0.0, "pixel_std": 255.0, "num_val": 20}
+    common = {"seed": 0, "data_seed": 0, "batch_size": 16, "eval_batch_tokens": 4096, "num_workers": 0}
+    task = SMnist(**common, **pixels, data_dir=delayed.data_dir, mnist_dir=None, hub_id=None)
     task.setup("fit")
     return task
 
 
 @pytest.mark.parametrize("by_row", [True, False])
 @pytest.mark.parametrize("noise", NOISES)
-def test_a_row_is_an_official_picture_and_then_noise(make: Make, plain: SMnist, noise: str, by_row: bool) -> None:
-    task = make(noise=noise, by_row=by_row)
+def test_a_row_is_an_official_picture_and_then_noise(
+    delayed_mnist: Make, plain: SMnist, noise: str, by_row: bool
+) -> None:
+    task = delayed_mnist(noise=noise, by_row=by_row)
     official = {row.numpy().tobytes(): int(label) for row, label in zip(*whole(plain.test_set("")), strict=True)}
     steps = 28 if by_row else 784
     batch = task.test_set("").__getitems__(list(range(30)))
@@ -75,20 +59,20 @@ def whole(rows) -> tuple[torch.Tensor, torch.Tensor]:
     return batch.inputs, batch.targets
 
 
-def test_noise_lies_around_black(make: Make) -> None:
-    task = make(noise="zeros", pixel_mean=33.0, pixel_std=66.0)
+def test_noise_lies_around_black(delayed_mnist: Make) -> None:
+    task = delayed_mnist(noise="zeros", pixel_mean=33.0, pixel_std=66.0)
     assert (whole(task.test_set(""))[0][:, 28:] == -0.5).all()
 
 
-def test_a_delay_is_drawn_for_every_step(make: Make) -> None:
+def test_a_delay_is_drawn_for_every_step(delayed_mnist: Make) -> None:
     """U{0 .. T}, a function of (seed, step) alone; the picture comes back with another delay and other noise."""
-    task, rows = make(), make().train_set()
+    task, rows = delayed_mnist(), delayed_mnist().train_set()
     delays = [int(rows.lengths_of(task.train_rows(step)[:1])[0]) - 28 for step in range(3000)]
     counts = np.bincount(delays, minlength=31)
     assert len(counts) == 31
     assert counts == pytest.approx(3000 / 31, abs=5 * np.sqrt(3000 / 31))
     assert delays[:50] == [int(rows.lengths_of(task.train_rows(step)[:1])[0]) - 28 for step in range(50)]
-    other = make(seed=1)
+    other = delayed_mnist(seed=1)
     assert delays[:50] != [int(other.train_set().lengths_of(other.train_rows(s)[:1])[0]) - 28 for s in range(50)]
     seen = {int(row) % 70 for step in range(4) for row in task.train_rows(step)}
     assert len(seen) == 64  # an epoch has no picture twice
@@ -98,15 +82,15 @@ def test_a_delay_is_drawn_for_every_step(make: Make) -> None:
     assert not torch.equal(again[0, 28:], again[1, 28:])
 
 
-def test_a_batch_of_training_has_one_length(make: Make) -> None:
-    batches = list(make().train_loader(start_step=0, num_steps=12, rank=0, world_size=1))
+def test_a_batch_of_training_has_one_length(delayed_mnist: Make) -> None:
+    batches = list(delayed_mnist().train_loader(start_step=0, num_steps=12, rank=0, world_size=1))
     assert len({batch.inputs.shape[1] for batch in batches}) > 6
     for batch in batches:
         assert batch.lengths.tolist() == [batch.inputs.shape[1]] * 16
 
 
-def test_half_of_validation_is_asked_at_once(make: Make) -> None:
-    task = make()
+def test_half_of_validation_is_asked_at_once(delayed_mnist: Make) -> None:
+    task = delayed_mnist()
     rows = task.val_set()
     assert sorted(rows.lengths().tolist()) == [28] * 10 + [58] * 10
     assert task.val_sets == {"@50": 78}
@@ -115,8 +99,8 @@ def test_half_of_validation_is_asked_at_once(make: Make) -> None:
     assert [len(task.test_set(suffix)) for suffix in task.test_sets] == [30, 30, 7]
 
 
-def test_longer_tests_ask_for_the_same_pictures(make: Make) -> None:
-    task = make()
+def test_longer_tests_ask_for_the_same_pictures(delayed_mnist: Make) -> None:
+    task = delayed_mnist()
     pictures = [whole(task.test_set(suffix))[0][:7, :28] for suffix in task.test_sets]
     assert torch.equal(pictures[0], pictures[1])
     assert torch.equal(pictures[0], pictures[2])
@@ -124,8 +108,8 @@ def test_longer_tests_ask_for_the_same_pictures(make: Make) -> None:
     assert not torch.equal(*noises)
 
 
-def test_no_picture_stands_in_two_splits(make: Make) -> None:
-    task = make()
+def test_no_picture_stands_in_two_splits(delayed_mnist: Make) -> None:
+    task = delayed_mnist()
     rows = np.concatenate([task.train_rows(step) for step in range(4)])
     train = {row.tobytes() for row in task.train_set().__getitems__(rows.tolist()).inputs[:, :28].numpy()}
     val = {row.tobytes() for row in whole(task.val_set())[0][:, :28].numpy()}
@@ -139,8 +123,8 @@ def test_no_picture_stands_in_two_splits(make: Make) -> None:
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_a_row_is_a_pure_function_of_its_number(make: Make, noise: str) -> None:
-    rows = make(noise=noise).train_set()
+def test_a_row_is_a_pure_function_of_its_number(delayed_mnist: Make, noise: str) -> None:
+    rows = delayed_mnist(noise=noise).train_set()
     numbers = [5, 70 * 9 + 3, 2**40]
     batch = rows.__getitems__(numbers)
     for i, row in enumerate(numbers):
@@ -152,15 +136,15 @@ def test_a_row_is_a_pure_function_of_its_number(make: Make, noise: str) -> None:
     assert torch.equal(travelled.inputs, batch.inputs)
 
 
-def test_noise_of_evaluation_knows_data_seed_alone(make: Make) -> None:
-    one, seed, data_seed = (whole(make(**c).test_set(""))[0] for c in ({}, {"seed": 1}, {"data_seed": 1}))
+def test_noise_of_evaluation_knows_data_seed_alone(delayed_mnist: Make) -> None:
+    one, seed, data_seed = (whole(delayed_mnist(**c).test_set(""))[0] for c in ({}, {"seed": 1}, {"data_seed": 1}))
     assert torch.equal(one, seed)
     assert not torch.equal(one, data_seed)
 
 
-def test_floors(make: Make) -> None:
+def test_floors(delayed_mnist: Make) -> None:
     """Random pictures tell no class; a picture that is brighter the higher its class does, without any order."""
-    task = make()
+    task = delayed_mnist()
     assert task.floors().keys() == {"chance", "constant_guess", "order_blind"}
     for split in ("train", "test"):
         pictures = task.splits[split]
@@ -182,7 +166,7 @@ def test_floors(make: Make) -> None:
         ({"val_lengths": [1, 2]}, r"val_lengths=\[1, 2\], val_examples=\[12\]"),
     ],
 )
-def test_bad_values_are_refused_in_one_line(make: Make, change: dict, says: str) -> None:
+def test_bad_values_are_refused_in_one_line(delayed_mnist: Make, change: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says) as error:
-        make(**change)
+        delayed_mnist(**change)
     assert "\n" not in str(error.value)

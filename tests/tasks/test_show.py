@@ -41,7 +41,11 @@ PATHFINDER = ["task=pathfinder", "task.size=16", "task.contour=3", "task.num_tra
 def test_any_kind_of_task_can_be_looked_at(
     tmp_path: Path, overrides: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["task.eval_examples=[]"] if "task.eval_lengths=[]" in overrides else []
+    more = (
+        ["task.eval_examples=[]", "task.val_lengths=[]", "task.val_examples=[]"]
+        if "task.eval_lengths=[]" in overrides
+        else []
+    )
     out = tmp_path / "sheets" / "sheet.png"
     batch = "task.batch_size=4"
     assert main([*overrides, *more, batch, f"data_dir={tmp_path / 'data'}", "--out", str(out)]) == 0
