@@ -55,10 +55,13 @@ class SequenceClassifier(pl.LightningModule):
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross-entropy, or mean squared error, over the batch's targets."""
         outputs = self.model(batch.inputs) if self.replay else self.model(batch.inputs, batch.lengths)
-        outputs = outputs.flatten(0, -2).float()
-        if self.model.spec.tolerance is not None:
-            return mse_loss(outputs[:, 0], batch.targets)
-        return cross_entropy(outputs, batch.targets.flatten(), ignore_index=NO_TARGET)
+        outputs, targets = outputs.flatten(0, -2).float(), batch.targets.flatten()
+        if self.model.spec.tolerance is None:
+            return cross_entropy(outputs, targets, ignore_index=NO_TARGET)
+        if self.model.spec.per_step:
+            kept = targets != NO_TARGET
+            outputs, targets = outputs[kept], targets[kept]
+        return mse_loss(outputs[:, 0], targets)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.replay is not None:
