@@ -55,10 +55,13 @@ class SequenceClassifier(pl.LightningModule):
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross-entropy, or mean squared error, over the batch's targets."""
         outputs = self.model(batch.inputs) if self.replay else self.model(batch.inputs, batch.lengths)
-        outputs = outputs.flatten(0, -2).float()
-        if self.model.spec.tolerance is not None:
-            return mse_loss(outputs[:, 0], batch.targets)
-        return cross_entropy(outputs, batch.targets.flatten(), ignore_index=NO_TARGET)
+        outputs, targets = outputs.flatten(0, -2).float(), batch.targets.flatten()
+        if self.model.spec.tolerance is None:
+            return cross_entropy(outputs, targets, ignore_index=NO_TARGET)
+        if not self.model.spec.per_step:
+            return mse_loss(outputs[:, 0], targets)
+        kept = targets != NO_TARGET  # steps without a target add 0: to pick the others out, a GPU would be waited for
+        return torch.where(kept, (outputs[:, 0] - targets).square(), 0).sum() / kept.sum()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.replay is not None:
@@ -70,6 +73,11 @@ class SequenceClassifier(pl.LightningModule):
         if self.losses.newest:  # on a GPU that of an earlier step, which has come to an end
             self.log("train/loss", torch.tensor(self.losses.newest[1]), prog_bar=True)
         return loss
+
+    def on_train_end(self) -> None:
+        if self.replay is not None:
+            self.replay.end()
+            self.replay = None
 
     def configure_gradient_clipping(
         self,

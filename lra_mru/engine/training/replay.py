@@ -50,3 +50,7 @@ class Replay:
     def _record(self, batch: Batch) -> None:
         """From now on the model's forward, in training mode, is the replay."""
         torch.cuda.make_graphed_callables(self.model, (batch.inputs.clone(),), allow_unused_input=True)
+
+    def end(self) -> None:
+        """Gives the model its own forward back: torch has put the replay in its place, on this object."""
+        self.model.__dict__.pop("forward", None)
