@@ -1,5 +1,6 @@
 """One run, from config to record: build, train, choose by validation, test once, write."""
 
+import copy
 import errno
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, open_dict
 from pytorch_lightning.loggers import Logger
 
 from lra_mru.engine.build import build
@@ -153,9 +154,12 @@ def make_trainer(
     bar = progress_callback()
     settings = OWN_SETTINGS | {key: cfg.trainer[key] for key in OWN_SETTINGS if key in cfg.trainer}
     check_own_settings(settings)
-    lightnings = OmegaConf.masked_copy(cfg.trainer, [str(key) for key in cfg.trainer if key not in OWN_SETTINGS])
+    lightnings = copy.deepcopy(cfg)  # with its parents: max_steps is the budget's
+    with open_dict(lightnings):
+        for key in OWN_SETTINGS:
+            lightnings.trainer.pop(key, None)
     trainer: pl.Trainer = build(
-        lightnings,
+        lightnings.trainer,
         "trainer",
         accelerator=choose_accelerator(cfg.trainer.get("accelerator", "auto")),
         callbacks=[*callbacks, NonFiniteGuard(attempt.path / LAST), bar],

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lra_mru.engine.build import build
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.measuring.memory import activation_bytes_per_token
+from lra_mru.engine.run import run
 from lra_mru.engine.training import device
 from lra_mru.engine.training.gradients import Gradients
 from lra_mru.engine.training.guards import NonFiniteGuard
@@ -158,6 +159,22 @@ def test_a_run_whose_blocks_are_computed_again_is_the_same_run(go):
 def test_settings_that_mean_nothing_here_are_refused(go, override, message):
     with pytest.raises(ConfigError, match=message):
         go("bmru", override)
+
+
+def test_the_budgets_steps_reach_the_trainer(composed, tmp_path, monkeypatch):
+    """max_steps is an interpolation in conf/train.yaml, and must stay one where our own keys are taken out."""
+    made = []
+
+    def stop(trainer, *_, **__):
+        made.append(trainer)
+        raise RunError("made")
+
+    monkeypatch.setattr(pl.Trainer, "fit", stop)
+    tiny = [word for word in TINY_COPY if "max_steps" not in word]
+    cfg = composed("model=bmru", *tiny, *(f"{key}_dir={tmp_path / key}" for key in ("results", "data", "runs")))
+    with pytest.raises(RunError, match="made"):
+        run(cfg, model_name="bmru", task_name="copy_first")
+    assert made[0].max_steps == cfg.budget.steps == 400
 
 
 def test_a_replay_takes_full_batches_of_one_shape(small_model, monkeypatch):
