@@ -172,6 +172,11 @@ class SequenceModel(Pretrained):
         for block in self.blocks:
             block.compile(*args, **kwargs)
 
+    def auxiliary_loss(self) -> Float[Tensor, ""] | None:
+        """The sum of what mixers, also those inside others, ask to be added to the loss of the last forward."""
+        costs = [cost for m in self.modules() if isinstance(m, Mixer) and (cost := m.auxiliary_loss()) is not None]
+        return torch.stack(costs).sum() if costs else None
+
     def mixers(self) -> list[Mixer]:
         """The mixers in the order of their blocks."""
         return [cast(Block, block).mixer for block in self.blocks]

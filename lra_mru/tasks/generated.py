@@ -16,6 +16,7 @@ from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.further import further_sets
+from lra_mru.tasks.machine import Machine
 from lra_mru.tasks.parts import Array, Spans, spans_of
 from lra_mru.tasks.sampling import Rows
 
@@ -97,6 +98,13 @@ class GeneratedTask(SequenceTask):
     def shortcuts(self, inputs: Array) -> dict[str, Array]:
         """Answers in the shape of the targets that need less memory than the task is about, by name."""
         return {}
+
+    def machine(self) -> Machine:
+        """The task as a finite machine, for proofs over all of its words.
+
+        Raises:  ValueError for a task that is none
+        """
+        raise ValueError(f"task={self.name} is no finite machine of tokens: nothing to prove over all its words")
 
     def num_steps(self, T: int) -> int:
         """Steps of a row of length T."""

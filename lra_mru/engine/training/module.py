@@ -72,7 +72,8 @@ class SequenceClassifier(pl.LightningModule):
         self.losses.read(wait=False)
         if self.losses.newest:  # on a GPU that of an earlier step, which has come to an end
             self.log("train/loss", torch.tensor(self.losses.newest[1]), prog_bar=True)
-        return loss
+        cost = self.model.auxiliary_loss()
+        return loss if cost is None else loss + cost
 
     def on_train_end(self) -> None:
         if self.replay is not None:
