@@ -15,6 +15,7 @@ from lra_mru.engine.build import build
 from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
 from lra_mru.engine.devices import check_model_precision
 from lra_mru.engine.errors import RunError
+from lra_mru.engine.measuring.failing_length import check_failing_length
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.measuring.telemetry import Telemetry
@@ -66,6 +67,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     model: SequenceModel = build(cfg.model, "model", spec=task.spec)
     check_groups(cfg, named_groups(model))
     check_model_precision(cfg.trainer.get("precision"), model)
+    check_failing_length(task, cfg.failing_length.cap)
     prepare(task)
     attempt = begin(
         folder,

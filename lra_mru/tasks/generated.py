@@ -129,6 +129,16 @@ class GeneratedTask(SequenceTask):
     def test_set(self, suffix: str) -> "GeneratedSet":
         return self._rows("test" + suffix)
 
+    def fresh_set(self, T: int, num_rows: int) -> "GeneratedSet":
+        """Rows of any length T that stand in no set of the task by name: another stream of draws."""
+        return GeneratedSet(
+            task=self,
+            key=stream_key(self.name, f"fresh@{T}", self.data_seed),
+            num_rows=num_rows,
+            T=T,
+            taken=np.empty(0, dtype=np.uint64),
+        )
+
     def floors(self) -> dict[str, float]:
         tolerance = self.spec.tolerance or 0
         right: dict[str, list[NDArray[np.bool_]]] = {}
