@@ -53,9 +53,12 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     private = is_private(identity, results)
     if not private:
         record.check_writable(results)
-    if not cfg.force and (done := finished_record(identity, results, folder, private)):
-        say(f"{identity} is finished already: {done}. Another seed: seed={cfg.seed + 1}; the same again: force=true")
-        return None if private else done
+
+    def finished() -> Path | None:
+        return None if cfg.force else finished_record(identity, results, folder, private)
+
+    if done := finished():
+        return already(identity, done, private)
 
     torch.manual_seed(cfg.seed)  # initialisation; every training step seeds itself
     task: SequenceTask = build(cfg.task, "task")
@@ -74,7 +77,11 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
             "git": code_version(),
             "max_steps": cfg.trainer.max_steps,
         },
+        finished=lambda: finished() is not None,
     )
+    if attempt is None and (done := finished()):
+        return already(identity, done, private)
+    assert attempt is not None
     try:
         with open_logger(cfg, identity, attempt.path) as logger:
             content = train_and_test(cfg, identity, attempt, task, model, overrides, logger)
@@ -93,6 +100,11 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
         raise RunError(f"{error.filename or runs}: {error.strerror}; {record.KEPT}") from error
     finally:
         attempt.close()
+
+
+def already(identity: record.Identity, done: Path, private: bool) -> Path | None:
+    say(f"{identity} is finished already: {done}. Another seed: seed={identity.seed + 1}; the same again: force=true")
+    return None if private else done
 
 
 def train_and_test(
