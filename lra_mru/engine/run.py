@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,17 @@ from lra_mru.engine.errors import RunError
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.measuring.telemetry import Telemetry
-from lra_mru.engine.preflight import check, check_precision, finished_record, is_private, make_callbacks, prepare
+from lra_mru.engine.preflight import (
+    check,
+    check_precision,
+    check_ranks,
+    finished_record,
+    is_private,
+    make_callbacks,
+    prepare,
+)
 from lra_mru.engine.preflight.keys import check_groups
+from lra_mru.engine.preflight.rehearsal import Rehearsal
 from lra_mru.engine.recording import record
 from lra_mru.engine.recording.provenance import code_version
 from lra_mru.engine.recording.summary import num_params, summarize
@@ -84,16 +94,16 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     assert attempt is not None
     try:
         with open_logger(cfg, identity, attempt.path) as logger:
-            content = train_and_test(cfg, identity, attempt, task, model, overrides, logger)
-            publish(logger, content)
-        if not is_first_process():
-            return None
-        if not private:
-            return record.write_record(results, identity, attempt, content)
-        say(
-            f"custom budget: no record enters the suite's own results/; {record.write_private_record(attempt, content)}"
-        )
-        return None
+            content = train_and_test(cfg, identity, attempt, task, model, overrides, logger, private)
+            if not is_first_process():
+                return None
+            if private:
+                path = record.write_private_record(attempt, content)
+                say(f"custom budget: no record enters the suite's own results/; {path}")
+            else:
+                path = record.write_record(results, identity, attempt, content)
+            publish(logger, content)  # the record first: nothing that comes after it can take it back
+        return None if private else path
     except OSError as error:
         if error.errno not in FULL_DISK:
             raise
@@ -115,6 +125,7 @@ def train_and_test(
     model: SequenceModel,
     overrides: Sequence[str] | None,
     logger: Logger | None,
+    private: bool,
 ) -> dict[str, Any]:
     """The record's content, in the first process; nothing in the others."""
     tested = {s: n for s, n in task.test_sets.items() if model.max_length is None or n <= model.max_length}
@@ -133,8 +144,20 @@ def train_and_test(
         every_steps=every,
         every_minutes=cfg.checkpoint_minutes,
     )
-    callbacks = [meter, stop, checkpoints, *([Telemetry()] if logger else []), *make_callbacks(cfg)]
+    floors = task.floors()
+    summary = partial(summarize, cfg, identity, task, module, overrides=overrides, floors=floors)
+    rehearsal = Rehearsal(
+        task,
+        identity,
+        checkpoints,
+        meter,
+        tested=list(tested),
+        summarise=summary,
+        folder=attempt.path if private else Path(cfg.results_dir),
+    )
+    callbacks = [rehearsal, meter, stop, checkpoints, *([Telemetry()] if logger else []), *make_callbacks(cfg)]
     trainer = make_trainer(cfg, attempt, every, callbacks, logger)
+    check_ranks(task, tested, trainer.world_size)
     say(f"{identity}   {describe(model, task)}")
     if cfg.budget.name == "full" and trainer.strategy.root_device.type == "cpu":
         say(forecast(module, task, max_steps=trainer.max_steps, world_size=trainer.world_size))
@@ -149,7 +172,7 @@ def train_and_test(
     if not is_first_process():
         return {}
     report_metrics(module.results)
-    return summarize(cfg, identity, task, module, trainer, checkpoints, meter, overrides)
+    return summary(trainer, checkpoints, meter)
 
 
 def make_trainer(

@@ -103,9 +103,7 @@ def _is_as_written(raw: bytes) -> bool:
 def load_for(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The checkpoint, if a run of exactly this config and seed wrote it. Raises as load, and ConfigError if not."""
     checkpoint = load(path)
-    there, here = (
-        dict(_flat(computed(node) | {"seed": node.get("seed")})) for node in (checkpoint["config"], config)
-    )
+    there, here = (dict(_flat(computed(node) | {"seed": node.get("seed")})) for node in (checkpoint["config"], config))
     missing = "not set"
     differing = [
         f"{key} ({there.get(key, missing)} there, {here.get(key, missing)} here)"

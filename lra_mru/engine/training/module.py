@@ -106,7 +106,11 @@ class SequenceClassifier(pl.LightningModule):
         self.log("val/choice", wrong + min(values["val/loss"], 99.0) / 100)  # fewest errors; ties by the lower loss
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        cast(Scores, self.test_scores[dataloader_idx]).update(self.model(batch.inputs, batch.lengths), batch)
+        self.scores_of(dataloader_idx).update(self.model(batch.inputs, batch.lengths), batch)
+
+    def scores_of(self, test_set: int) -> Scores:
+        """The scores of one test set, by its place among test_suffixes."""
+        return cast(Scores, self.test_scores[test_set])
 
     def on_test_epoch_end(self) -> None:
         for suffix, scores in zip(self.test_suffixes, self.test_scores, strict=True):
