@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from lra_mru.files import locked, write_whole
+from lra_mru.places import MY_RESULTS, RESULTS
 from lra_mru.report.figures import draw
-from lra_mru.report.load import load_good
+from lra_mru.report.load import Record, load_good
 from lra_mru.report.pareto import load_good_sweeps
 from lra_mru.report.sections import make_sections
 from lra_mru.report.sweep_tables import draw_front, front_table, sweep_section
@@ -24,6 +25,7 @@ def write_leaderboard(results_dir: Path) -> Path:
 
     A record or sweep that cannot be read costs its own row, a line of the page, and a warning on stderr.
 
+    In my_results, the default of results_dir, the shipped records stand on the same page.
     Everything is made before the first file is touched, and each file is replaced whole. Of several processes that
     write at once the last to read is the last to write, so that the page lacks no record.
     Returns: the path of leaderboard.md
@@ -39,7 +41,7 @@ def write_leaderboard(results_dir: Path) -> Path:
 
 
 def _files(results_dir: Path) -> dict[Path, bytes]:
-    records, complaints = load_good(results_dir)
+    records, complaints = records_of(results_dir)
     sweeps, more = load_good_sweeps(results_dir)
     for complaint in (complaints := [*complaints, *more]):
         print(f"warning: left out of the leaderboard: {complaint}", file=sys.stderr, flush=True)
@@ -54,6 +56,18 @@ def _files(results_dir: Path) -> dict[Path, bytes]:
     parts = [leaderboard(sections), *map(sweep_section, sweeps), *left_out(results_dir, complaints)]
     files[results_dir / "leaderboard.md"] = "\n".join(parts).encode()
     return files
+
+
+def records_of(results_dir: Path) -> tuple[list[Record], list[str]]:
+    """The records that a page in `results_dir` shows, and a complaint for each that cannot be read.
+
+    In my_results these are its own and those shipped with the suite; of a run that stands in both, its own counts.
+    """
+    own, complaints = load_good(results_dir)
+    if results_dir != MY_RESULTS or not RESULTS.is_dir():
+        return own, complaints
+    shipped, more = load_good(RESULTS)
+    return list({record.run: record for record in [*shipped, *own]}.values()), [*complaints, *more]
 
 
 def left_out(results_dir: Path, complaints: list[str]) -> list[str]:

@@ -44,7 +44,7 @@ def _read(results_dir: Path) -> tuple[list[Record], list[str]]:
     good: list[Record] = []
     complaints = []
     first_of: dict[tuple[str, ...], tuple[Path, Record]] = {}
-    for path in sorted(path for path in (results_dir / "runs").rglob("*.json") if not path.name.startswith(".")):
+    for path in sorted(filter(is_record, (results_dir / "runs").rglob("*.json"))):
         try:
             record = load_record(path)
             _compare(path, record, *first_of.setdefault(record.configuration, (path, record)))
@@ -54,6 +54,11 @@ def _read(results_dir: Path) -> tuple[list[Record], list[str]]:
         except OSError as error:
             complaints.append(f"{path} cannot be opened ({error.strerror})")
     return good, complaints
+
+
+def is_record(path: Path) -> bool:
+    """Whether a JSON file below runs/ is a record; temporary files and certificates are none."""
+    return not path.name.startswith(".") and not path.name.endswith(".certificate.json")
 
 
 def _compare(path: Path, record: Record, first_path: Path, first: Record) -> None:

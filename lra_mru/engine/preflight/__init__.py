@@ -10,13 +10,16 @@ from omegaconf import DictConfig
 from lra_mru.engine.build import build, check_types
 from lra_mru.engine.cli import nearest
 from lra_mru.engine.console import is_first_process
+from lra_mru.engine.devices import check_devices
 from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.folders import check_folders
 from lra_mru.engine.preflight.keys import check_keys
 from lra_mru.engine.preflight.ranges import check_ranges
 from lra_mru.engine.recording import record
 from lra_mru.engine.recording.protocol import CUSTOM, budgets, task_of_experiment
 from lra_mru.engine.saving import attempts
 from lra_mru.engine.training.optim import make_optimizer
+from lra_mru.places import RESULTS
 from lra_mru.records.naming import precision_name
 from lra_mru.tasks.base import SequenceTask
 
@@ -28,6 +31,7 @@ def check(cfg: DictConfig, task: str) -> None:
 
     Raises: ConfigError
     """
+    check_folders(cfg)
     check_keys(cfg)
     check_types(cfg.optim, "optim", make_optimizer)
     check_ranges(cfg)
@@ -46,6 +50,7 @@ def check(cfg: DictConfig, task: str) -> None:
             f"trainer.gradient_clip_algorithm={cfg.trainer.gradient_clip_algorithm} must be norm or value"
         )
     check_experiment(task)
+    check_devices(cfg)
 
 
 def check_experiment(task: str) -> None:
@@ -94,7 +99,7 @@ def make_callbacks(cfg: DictConfig) -> list[pl.Callback]:
 
 def is_private(identity: record.Identity, results: Path) -> bool:
     """A custom budget never enters the suite's own results folder: its record stays with its checkpoints."""
-    return identity.budget == CUSTOM and results.resolve() == Path("results").resolve()
+    return identity.budget == CUSTOM and results.resolve() == RESULTS.resolve()
 
 
 def finished_record(identity: record.Identity, results: Path, folder: Path, private: bool) -> Path | None:

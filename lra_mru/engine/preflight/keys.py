@@ -5,8 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lra_mru.engine.cli import CONF, nearest
+from lra_mru.engine.cli import nearest
 from lra_mru.engine.errors import ConfigError
+from lra_mru.places import CONF
 
 GROUPS = {"model", "task", "budget", "trainer", "logger"}
 OF_PARAMETER_GROUP = {"lr_factor", "weight_decay"}

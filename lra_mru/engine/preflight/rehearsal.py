@@ -2,9 +2,9 @@
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytorch_lightning as pl
@@ -16,7 +16,7 @@ from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.recording.record import Identity
 from lra_mru.engine.saving import checkpoint_files
 from lra_mru.engine.saving.checkpoints import Checkpoints, random_states, set_random_states
-from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.engine.training.module import Scores, SequenceClassifier
 from lra_mru.records.form import as_text, parse
 from lra_mru.tasks.base import SequenceTask
 
@@ -30,7 +30,7 @@ class Rehearsal(pl.Callback):
     record is made with numbers that stand for those to come, checked as the report will check it, written where it
     will lie, and removed. No number of the run changes: random states and scores are put back, nothing is logged.
 
-    tested:    suffixes of the test sets; summarise: the record's content; folder: where the record will be written
+    summarise: makes the record's content; folder: where the record will be written
     Raises:    RunError in one line: nothing was trained
     """
 
@@ -41,12 +41,11 @@ class Rehearsal(pl.Callback):
         checkpoints: Checkpoints,
         meter: Speedometer,
         *,
-        tested: Sequence[str],
         summarise: Summarise,
         folder: Path,
     ) -> None:
         self.task, self.identity, self.checkpoints, self.meter = task, identity, checkpoints, meter
-        self.tested, self.summarise, self.folder = tested, summarise, folder
+        self.summarise, self.folder = summarise, folder
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, SequenceClassifier)
@@ -77,9 +76,9 @@ class Rehearsal(pl.Callback):
             batch = strategy.batch_to_device(precision.convert_input(row))
             strategy.validation_step(batch, 0)
             values = module.val_scores.compute("val")
-            for index, suffix in enumerate(self.tested):
+            for index, (kind, suffix) in enumerate(module.final_sets):
                 strategy.test_step(batch, 0, index)
-                module.results |= module.scores_of(index).compute("test", suffix)
+                module.results |= cast(Scores, module.final_scores[index]).compute(kind, suffix)
         checkpoints, meter = copy.copy(self.checkpoints), copy.copy(self.meter)
         state_dict = strategy.lightning_module_state_dict()
         checkpoints.name = f".{uuid4().hex}.tmp"  # swept, if this process is killed meanwhile

@@ -8,8 +8,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from lra_mru.engine.build import build
-from lra_mru.engine.cli import CONF
 from lra_mru.engine.errors import ConfigError
+from lra_mru.places import CONF
 from lra_mru.records.naming import NOT_COMPUTED_OF_TASK
 
 CUSTOM = "custom"

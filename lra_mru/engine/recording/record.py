@@ -2,6 +2,7 @@
 
 import copy
 import glob
+import re
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from lra_mru import files
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.recording.protocol import budget_of
 from lra_mru.engine.saving.attempts import Attempt
+from lra_mru.places import PACKAGE
 from lra_mru.records.form import as_text, load_record
 from lra_mru.records.naming import NOT_COMPUTED, computed, name_of
 
@@ -73,7 +75,15 @@ def command(overrides: Sequence[str] | None) -> str | None:
     """What to type to go on with a run, or for another like it; None for a run that was started from Python."""
     if overrides is None:
         return None
-    return shlex.join(["python", "train.py", *(word for word in overrides if not word.startswith("resume="))])
+    program = ["python", "train.py"] if (PACKAGE.parent / "train.py").exists() else ["lra-train"]
+    return shlex.join([*program, *(word for word in overrides if not word.startswith("resume="))])
+
+
+def command_for_others(overrides: Sequence[str] | None) -> str | None:
+    """The command with <mnist_dir> and the like in place of folders, which are those of one machine."""
+    if overrides is None:
+        return None
+    return command([re.sub(r"^([\w.+]*?)(\w+_dir)=.*", r"\1\2=<\2>", word) for word in overrides])
 
 
 def check_writable(folder: Path) -> None:

@@ -55,13 +55,14 @@ def summarize(
         "config": identity.config,
         "name_rule": RULE,
         "setup": setup_of(cfg, trainer),
-        "command": record.command(overrides),
+        "command": record.command_for_others(overrides),
         "git": code_version(),
         "num_params": num_params(model),
         "metrics": {"val/acc": checkpoints.best["val/acc"]} | module.results,
         "skipped": {
-            f"test/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
-            for suffix, steps in task.test_sets.items()
+            f"{kind}/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
+            for kind, sets in (("val", task.val_sets), ("test", task.test_sets))
+            for suffix, steps in sets.items()
             if limit is not None and steps > limit
         },
         "floors": floors,
@@ -79,6 +80,8 @@ def summarize(
         "num_devices": trainer.world_size,
         "cores": torch.get_num_threads(),
         "precision": trainer.precision,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "activation_checkpointing": model.recompute,
         "compile": cfg.compile,
         "versions": library_versions(),
         "bidirectional": model.bidirectional,
