@@ -29,8 +29,8 @@ def hysteresis(axes: Axes) -> None:
         axes.axvline(threshold, color=GREY, linestyle=":")
     axes.annotate("held", (0, 0), ha="center", color=GREY)
     axes.set(xlabel="candidate c", ylabel="state h", xticks=[-2, -1, 0, 1, 2], yticks=[-1, 1])
-    axes.set_yticklabels(["-α", "+α"])
-    axes.set_xticklabels(["", "-β", "0", "+β", ""])
+    axes.set_yticklabels([r"$-\alpha$", r"$+\alpha$"])
+    axes.set_xticklabels(["", r"$-\beta$", "0", r"$+\beta$", ""])
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=2)
 
 

@@ -1,5 +1,6 @@
 """Files that stand whole or not at all, and locks that die with the process that holds them."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -7,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
+
+# what file systems say that know no hard links: exFAT, and some network and cloud disks
+NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 
 
 def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
@@ -23,10 +27,21 @@ def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
         if overwrite:
             os.replace(temporary, path)
         else:
-            os.link(temporary, path)  # fails where a rename would overwrite
+            _name(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _name(temporary: Path, path: Path) -> None:
+    """Gives a file its name. Raises: FileExistsError where a rename would overwrite"""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # one process alone can make it
+        os.replace(temporary, path)
 
 
 def sync_folder(folder: Path) -> None:

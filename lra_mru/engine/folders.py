@@ -20,7 +20,7 @@ def check_folders(cfg: DictConfig) -> None:
             folder = Path(value)
             folder.resolve()
             if folder.exists() and not folder.is_dir():
-                raise ConfigError(f"{key}={value} is a file: give {key}=<folder>")
+                raise ConfigError(f"{key}={value} cannot be written: it is a file; give {key}=<folder>")
         except (OSError, RuntimeError) as error:  # RuntimeError: how Python 3.11 and 3.12 name a loop of links
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(f"{key}={value} cannot be used ({reason}): give {key}=<folder>") from error

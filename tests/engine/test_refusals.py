@@ -38,7 +38,7 @@ TRAIN = [
     ("data_dir=null", "data_dir=null must name a folder"),
     ("results_dir=loop", "results_dir=loop cannot "),
     ("runs_dir=loop", "runs_dir=loop cannot "),
-    ("results_dir=file", "results_dir=file is a file: give results_dir=<folder>"),
+    ("results_dir=file", "results_dir=file cannot be written: it is a file; give results_dir=<folder>"),
     ("runs_dir=/proc/x", "cannot be written"),
     ("hydra.run.dir=/proc/x", "/proc/x: No such file or directory; give another folder (hydra.run.dir"),
     ("results_dir=a=b", """write 'results_dir="a=b"'"""),

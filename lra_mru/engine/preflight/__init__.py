@@ -1,5 +1,6 @@
 """Checks before a run starts: what can be refused is refused before anything is built, and in one line."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -67,6 +68,19 @@ def check_precision(cfg: DictConfig, trainer: pl.Trainer) -> None:
         raise ConfigError(
             f"trainer.precision={asked}: {trainer.strategy.root_device.type} has none; write {trainer.precision}"
         )
+
+
+def check_ranks(task: SequenceTask, tested: Iterable[str], world_size: int) -> None:
+    """Every process of a data-parallel run needs a row of every set. Raises: ConfigError"""
+    if world_size == 1:
+        return
+    sizes = {"validation": len(task.val_set())} | {f"test{suffix}": len(task.test_set(suffix)) for suffix in tested}
+    for name, rows in sizes.items():
+        if rows < world_size:
+            raise ConfigError(
+                f"trainer.devices: {world_size} processes cannot share the {rows} rows of {name}: "
+                f"use at most {rows} processes, or give the set more rows"
+            )
 
 
 def make_callbacks(cfg: DictConfig) -> list[pl.Callback]:
