@@ -18,11 +18,13 @@ class Mixer(nn.Module, ABC):
     causal:       y[t] depends on x[<= t] alone
     param_groups: own parameter's name -> group, for parameters that need another rate or decay than the rest
     max_length:   most steps of one sequence, or None without limit
+    float16:      whether it computes in float16; the scans refuse it, for their states need the range of float32
     """
 
     causal: bool
     param_groups: ClassVar[Mapping[str, str]] = {}
     max_length: int | None = None
+    float16: bool = False
 
     @abstractmethod
     def forward(
@@ -42,9 +44,31 @@ class Mixer(nn.Module, ABC):
     def state_bytes(self, num_steps: int) -> int:
         """Bytes that carry one sequence on after num_steps."""
 
+    def auxiliary_loss(self) -> Float[Tensor, ""] | None:
+        """What the last forward in training adds to the loss, or None; asked for once, then forgotten."""
+        return None
+
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """What the mixer can say of itself on these inputs, each a scalar for a logger; called in evaluation only."""
         return {}
+
+    def encode_state(self, state: Any) -> Int[Tensor, "B K"]:
+        """The state as K whole numbers of 8 bits, for a mixer each of whose states is one of finitely many.
+
+        Raises:  ValueError for a mixer whose states are real numbers
+        """
+        raise ValueError(f"{type(self).__name__} holds real numbers: its states are not finitely many")
+
+    def decode_state(self, codes: Int[Tensor, "B K"]) -> Any:
+        """The state that encode_state gave these codes, bit for bit. Raises ValueError as encode_state."""
+        raise ValueError(f"{type(self).__name__} holds real numbers: its states are not finitely many")
+
+    def margin(self, x: Float[Tensor, "B D"], state: Any) -> Float[Tensor, " B"]:
+        """How far the input x of one step is from changing any decision of the step otherwise than it does.
+
+        Raises:  ValueError as encode_state
+        """
+        raise ValueError(f"{type(self).__name__} decides nothing: its states are real numbers")
 
     def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B D"], Any]:
         """One step: equals forward on the same inputs."""

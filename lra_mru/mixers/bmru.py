@@ -98,6 +98,20 @@ class BMRU(Mixer):
         h = bmru_scan(candidate, threshold, self.alpha, state, carry_grad=self.carry_grad)
         return self.to_output(h), last_state(h, lengths)
 
+    def encode_state(self, state: Float[Tensor, "B N"]) -> Int[Tensor, "B N"]:
+        """-1, 0 or +1 for a unit at -alpha, undecided or +alpha."""
+        codes = torch.where(state == 0, 0, torch.where(state == self.alpha, 1, -1)).to(torch.int8)
+        assert torch.equal(self.decode_state(codes), state)
+        return codes
+
+    def decode_state(self, codes: Int[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+        return codes * self.alpha
+
+    def margin(self, x: Float[Tensor, "B D"], state: Float[Tensor, "B N"]) -> Float[Tensor, " B"]:
+        """The smallest | |c| - beta | of all units: a gate opens or stays shut whatever moves c and beta by less."""
+        candidate, threshold = self.to_candidate(x), self.to_threshold(x).abs()  # (B, N)
+        return (candidate.abs() - threshold).abs().amin(dim=-1)
+
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """open: share of open gates over the real steps; plus: share of +alpha among the states that are not 0."""
         candidate, threshold = self.to_candidate(x), self.to_threshold(x).abs()  # (B, L, N)

@@ -96,6 +96,19 @@ class FQBMRU(Mixer):
         h = self._states(self._distance(x), state)
         return self.to_output(h.to(x.dtype)), last_state(h, lengths)
 
+    def encode_state(self, state: Float[Tensor, "B N"]) -> Int[Tensor, "B N"]:
+        """0 or 1 for a unit at 0 or at alpha."""
+        codes = (state != 0).to(torch.int8)
+        assert torch.equal(self.decode_state(codes), state)
+        return codes
+
+    def decode_state(self, codes: Int[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+        return codes * self.alpha
+
+    def margin(self, x: Float[Tensor, "B D"], state: Float[Tensor, "B N"]) -> Float[Tensor, " B"]:
+        """The smallest | |c - m| - |w| | of all units: no unit writes, forgets or holds otherwise within it."""
+        return (self._distance(x).abs() - self.half_width.abs()).abs().amin(dim=-1)
+
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """open: share of steps at which a unit writes or forgets, over the real steps; plus: share of states alpha."""
         distance, real = self._distance(x), real_steps(x, lengths)
