@@ -87,20 +87,27 @@ def count_states(expand: float, d_model: int) -> int:
 
 
 def opening_thresholds(
-    num_units: int, *, train_length: int, min_openings_per_sequence: float, max_openings_per_step: float
+    num_units: int,
+    *,
+    train_length: int,
+    min_openings_per_sequence: float,
+    max_openings_per_step: float,
+    share_slowest: float,
 ) -> Float[Tensor, " N"]:
-    """Thresholds for N gates that open where |c[t]| is above them: from one of the rarest openings to one of the most.
+    """Thresholds of N gates, each of which opens where |c[t]| is above its own: from rare openings to frequent ones.
 
         p_min = min_openings_per_sequence / train_length,   p_max = max_openings_per_step      chances, per step
-        p[i]  = p_min (p_max / p_min)^((i + 1/2) / N),   i = 0 .. N - 1                        log-uniform
+        p[i]  = p_min                                           for the first S = round(share_slowest N) units
+        p[i]  = p_min (p_max / p_min)^((i - S + 1/2) / (N - S))     for i = S .. N - 1: log-uniform
         beta[i] = Phi^-1(1 - p[i] / 2)                          P(|c| > beta) = 2 (1 - Phi(beta)) for c ~ N(0, 1)
 
-    Every factor of ten between p_min and p_max gets as many units as any other. With 0.02 and 0.5 at 300 steps p goes
-    from 6.7e-5 to 0.5, nearly four factors of ten, and beta from 3.99 to 0.67: of 64 units, 16 or 17 hold for 10 to
-    100 steps, as many for 100 to 1,000. Where a sequence is so short that p_min is above p_max, all units have p_max.
+    With 0.02, 0.5 and a share of 0.5 at 300 steps, of 64 units 32 have p = 6.7e-5 and beta = 3.99; those of the other
+    32 go from there to p = 0.5 and beta = 0.67, nearly four factors of ten, 8 units to each. Where a sequence is so
+    short that p_min is above p_max, all units have p_max.
 
     Shapes:  -> (N,) float64
-    Raises:  ValueError for a rate that is no number above 0, more than one opening per step, or no step at all
+    Raises:  ValueError for a rate that is no number above 0, more than one opening per step, a share outside [0, 1],
+             or no step at all
     """
     if train_length < 1:
         raise ValueError(f"train_length={train_length} must be at least 1 step")
@@ -110,8 +117,12 @@ def opening_thresholds(
         )
     if not 0 < max_openings_per_step <= 1:
         raise ValueError(f"max_openings_per_step={max_openings_per_step} must be a chance, above 0 and at most 1")
+    if not 0 <= share_slowest <= 1:
+        raise ValueError(f"share_slowest={share_slowest} must be in [0, 1]: a share of the units")
     p_min = min(min_openings_per_sequence / train_length, max_openings_per_step)
-    place = (torch.arange(num_units, dtype=torch.float64) + 0.5) / num_units
+    num_spread = num_units - round(share_slowest * num_units)
+    place = torch.zeros(num_units, dtype=torch.float64)
+    place[num_units - num_spread :] = (torch.arange(num_spread, dtype=torch.float64) + 0.5) / max(num_spread, 1)
     return -torch.special.ndtri(p_min * (max_openings_per_step / p_min) ** place / 2)
 
 

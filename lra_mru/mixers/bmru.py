@@ -44,6 +44,7 @@ class BMRU(Mixer):
         expand: float,
         min_openings_per_sequence: float,
         max_openings_per_step: float,
+        share_slowest: float,
         alpha: float,
         carry_grad: float,
         learned_start: bool,
@@ -59,6 +60,7 @@ class BMRU(Mixer):
             train_length=train_length,
             min_openings_per_sequence=min_openings_per_sequence,
             max_openings_per_step=max_openings_per_step,
+            share_slowest=share_slowest,
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.to_threshold = nn.Linear(d_model, num_states)

@@ -49,6 +49,7 @@ class FQBMRU(Mixer):
         expand: float,
         min_openings_per_sequence: float,
         max_openings_per_step: float,
+        share_slowest: float,
         lower_threshold: float,
         alpha: float,
     ) -> None:
@@ -63,6 +64,7 @@ class FQBMRU(Mixer):
             train_length=train_length,
             min_openings_per_sequence=min_openings_per_sequence,
             max_openings_per_step=max_openings_per_step,
+            share_slowest=share_slowest,
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.half_width = nn.Parameter(half_width.to(torch.get_default_dtype()))
