@@ -18,11 +18,12 @@ from lra_mru.places import CONF
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def train(cfg: DictConfig) -> None:
     if record := cli.train(cfg):
+        from lra_mru.engine.console import say
         from lra_mru.report import write_leaderboard
 
-        print(f"record: {record}")
+        say(f"record: {record}")
         try:
-            print(f"leaderboard: {write_leaderboard(Path(cfg.results_dir))}")
+            say(f"leaderboard: {write_leaderboard(Path(cfg.results_dir))}")
         except (ValueError, OSError) as error:
             cli.fail(RunError(f"the record is safe, the leaderboard is not written: {error}"))
 

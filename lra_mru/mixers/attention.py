@@ -35,6 +35,8 @@ class Attention(Mixer):
     Source:  Vaswani et al., arXiv 1706.03762; rotary: Su et al., arXiv 2104.09864
     """
 
+    float16 = True
+
     def __init__(
         self, *, d_model: int, train_length: int, num_heads: int, causal: bool, rotary_base: float, max_length: int
     ) -> None:

@@ -103,7 +103,10 @@ class NFSM(Mixer):
         before, after = h[:, :-1][real[:, 1:]], h[:, 1:][real[:, 1:]]
         if len(after) == 0:
             return {}
-        return {"moves": (before != after).any(-1).float().mean(), "excess": self._excess(x[:, 1:][real[:, 1:]], before)}
+        return {
+            "moves": (before != after).any(-1).float().mean(),
+            "excess": self._excess(x[:, 1:][real[:, 1:]], before),
+        }
 
     def _by_head(self, h: Tensor) -> Tensor:
         """(..., K n) -> (..., K, n)"""

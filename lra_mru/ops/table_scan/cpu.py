@@ -88,7 +88,9 @@ def _best_of_four(theta: Any, at: Any, at1: Any, at2: Any, at3: Any, to: Any, to
 
 
 @helper
-def _fill_table(theta: Any, s0: Any, s1: Any, s2: Any, s3: Any, n: int, width: Any, like: Any, tau: Any, start: Any) -> None:
+def _fill_table(
+    theta: Any, s0: Any, s1: Any, s2: Any, s3: Any, n: int, width: Any, like: Any, tau: Any, start: Any
+) -> None:
     """tau of all columns, for at most four states."""
     lowest, lost, zero = type(like)(-np.inf), np.int32(n), np.int32(0)
     for c in range(np.uint64(width)):
@@ -257,7 +259,11 @@ def _backward(
     most, most_lanes = block * n, BLOCK_ROWS * block
     now, carry, row, zero = np.empty(most, dtype), np.empty(most, dtype), np.empty(most, dtype), np.uint64(0)
     column, adjoint = np.empty(n * most_lanes, dtype), np.empty(n * most_lanes, dtype)
-    per_lane, before, entries = np.empty(most_lanes, dtype), np.empty(most_lanes, np.int64), np.empty(most_lanes, np.uint32)
+    per_lane, before, entries = (
+        np.empty(most_lanes, dtype),
+        np.empty(most_lanes, np.int64),
+        np.empty(most_lanes, np.uint32),
+    )
     scale = sharpness * type(sharpness)(LOG2_E)
     unit = claim(todo)
     while unit >= 0:
