@@ -51,8 +51,12 @@ class TaskSpec:
             )
         for name in ("vocab_size", "d_input", "num_classes", "max_length"):
             value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise TypeError(f"{name}={value!r} must be a whole number")
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
+        if not 0 <= self.chance <= 1:
+            raise ValueError(f"chance={self.chance} must be an accuracy in [0, 1]")
         if self.per_step and (self.pairs or self.tolerance is not None):
             raise ValueError("per_step=True is for classes of one sequence: not with pairs or tolerance")
         if self.tolerance is not None and (self.num_classes != 1 or self.tolerance <= 0):

@@ -83,8 +83,8 @@ class BMRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         candidate = self._sharpened(self.to_candidate, x)  # (B, L, N)
         threshold = self._sharpened(self.to_threshold, x).abs()
         h = bmru_scan(candidate, threshold, self.alpha, state, carry_grad=self.carry_grad)
@@ -94,7 +94,7 @@ class BMRU(Mixer):
         """open: share of gates that open, over the real steps; plus: share of decided states at +alpha."""
         candidate = self._sharpened(self.to_candidate, x)  # (B, L, N)
         threshold = self._sharpened(self.to_threshold, x).abs()
-        h = bmru_scan(candidate, threshold, self.alpha, self.initial_state(len(x)))
+        h = bmru_scan(candidate, threshold, self.alpha, self.initial_state(x.shape[0]))
         real = torch.ones_like(x[..., 0], dtype=torch.bool)  # (B, L)
         if lengths is not None:
             real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]

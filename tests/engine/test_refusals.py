@@ -92,7 +92,7 @@ OTHERS = [
     ("lra_mru.bench", "cpu --threads 1000000", "argument --threads: 1000000 must be from 1 to "),
     ("lra_mru.bench", "cpu --json .", "argument --json: . is a folder: give a file in it"),
     ("lra_mru.bench", "cpu --json no/x.json", "make the folder no first"),
-    ("lra_mru.bench", "cpu --json /proc/version", "/proc/version cannot be written"),
+    ("lra_mru.bench", "cpu --json /proc/x.json", "/proc/x.json cannot be written"),
     ("lra_mru.bench", "backbones --row-seconds nan", "argument --row-seconds: invalid above_0 value: 'nan'"),
     ("lra_mru.sweep", "sweep.yaml --trials 1 --storage journal:///text", "text is no journal of a sweep: give a new file"),
     ("lra_mru.sweep", "sweep.yaml --trials 1 --storage journal:///.", ". is no file"),
