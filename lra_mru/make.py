@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from lra_mru.engine.build import build
@@ -56,9 +57,14 @@ def _shipped(name: str) -> DictConfig:
     valid = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
     if name not in valid:
         raise ValueError(f"model {name!r} must be one of {', '.join(valid)}")
-    with initialize_config_dir(str(CONF), version_base="1.3"):  # leaves Hydra as it was, also inside another program
-        model: DictConfig = compose(f"model/{name}").model
-    return model
+    hydra = GlobalHydra.instance()
+    open_before, hydra.hydra = hydra.hydra, None  # inside another Hydra program, that one's
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            model: DictConfig = compose(f"model/{name}").model
+        return model
+    finally:
+        GlobalHydra.instance().hydra = open_before
 
 
 def _changed(node: DictConfig, changes: Mapping[str, Any], *, where: str) -> DictConfig:

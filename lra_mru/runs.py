@@ -53,6 +53,8 @@ def _of_attempt(attempt: Attempt) -> Line:
 def _of_records(results_dir: Path) -> Iterator[Line]:
     """Finished runs whose working folder is elsewhere, or gone."""
     for path in sorted((results_dir / "runs").rglob("seed*.json")):
+        if path.name.endswith(".certificate.json"):
+            continue
         run = str((path.parent / path.name.split(".")[0]).relative_to(results_dir / "runs"))
         try:
             record = json.loads(path.read_text())

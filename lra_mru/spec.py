@@ -6,6 +6,7 @@ Shape legend, used in every file:
 """
 
 import copy
+import math
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
@@ -55,15 +56,15 @@ class TaskSpec:
                 raise TypeError(f"{name}={value!r} must be a whole number")
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
-        if not 0 <= self.chance <= 1:
-            raise ValueError(f"chance={self.chance} must be an accuracy in [0, 1]")
-        if self.per_step and (self.pairs or self.tolerance is not None):
-            raise ValueError("per_step=True is for classes of one sequence: not with pairs or tolerance")
-        if self.tolerance is not None and (self.num_classes != 1 or self.tolerance <= 0):
+        if self.per_step and self.pairs:
+            raise ValueError("per_step=True is for the steps of one sequence: not with pairs")
+        if self.tolerance is not None and (self.num_classes != 1 or not 0 < self.tolerance < math.inf):
             raise ValueError(
                 f"tolerance={self.tolerance} with num_classes={self.num_classes}: numbers need a tolerance above 0 and "
                 "num_classes=1"
             )
+        if not 0 <= self.chance <= 1:
+            raise ValueError(f"chance={self.chance} must lie in [0, 1]: it is a share of correct answers")
 
 
 @dataclass(kw_only=True)
@@ -72,7 +73,7 @@ class Batch:
 
     inputs:     (B, L) int64 token ids or (B, L, d_input) float32 vectors; pairs: (2B, L), rows 2i and 2i + 1 together
     lengths:    (B,) int64, each between 1 and L; pairs: (2B,)
-    targets:    (B,) int64 class ids, or float32 numbers; per step: (B, L) int64 with NO_TARGET where a step has none
+    targets:    (B,) int64 class ids, or float32 numbers; per step: (B, L) with NO_TARGET where a step has none
     groups:     (B,) int64 index into the data module's `group_names`, or None: accuracy is also reported per group
     first:      whether the batch holds its rows from their first step on
     last:       whether the batch holds its rows to their last step. A batch of whole rows is first and last; a long

@@ -41,7 +41,7 @@ def check_devices(cfg: DictConfig) -> None:
         )
 
 
-def check_precision(precision: Any, model: SequenceModel) -> None:
+def check_model_precision(precision: Any, model: SequenceModel) -> None:
     """Raises: ConfigError for a precision in float16 of a model whose mixers cannot compute in it."""
     half = str(precision) in ("16", "16-true", "16-mixed", "transformer-engine-float16")
     if half and (mixers := [type(mixer).__name__ for mixer in model.mixers() if not mixer.float16]):

@@ -102,9 +102,9 @@ def inputs(batch: Batch) -> str:
 
 def labels(batch: Batch) -> str:
     targets = batch.targets.numpy()
-    if targets.dtype.kind == "f":
-        return f"targets {targets.min():.3f} to {targets.max():.3f}, mean {targets.mean():.3f}"
     asked = targets[targets != NO_TARGET]
+    if targets.dtype.kind == "f":
+        return f"targets {asked.min():.3f} to {asked.max():.3f}, mean {asked.mean():.3f}"
     values, counts = np.unique(asked, return_counts=True)
     shares = " ".join(f"{value}: {100 * count / len(asked):.1f} %" for value, count in zip(values, counts, strict=True))
     return f"labels {shares}"

@@ -94,7 +94,11 @@ OTHERS = [
     ("lra_mru.bench", "cpu --json no/x.json", "make the folder no first"),
     ("lra_mru.bench", "cpu --json /proc/x.json", "/proc/x.json cannot be written"),
     ("lra_mru.bench", "backbones --row-seconds nan", "argument --row-seconds: invalid above_0 value: 'nan'"),
-    ("lra_mru.sweep", "sweep.yaml --trials 1 --storage journal:///text", "text is no journal of a sweep: give a new file"),
+    (
+        "lra_mru.sweep",
+        "sweep.yaml --trials 1 --storage journal:///text",
+        "text is no journal of a sweep: give a new file",
+    ),
     ("lra_mru.sweep", "sweep.yaml --trials 1 --storage journal:///.", ". is no file"),
     ("lra_mru.sweep", "sweep.yaml --trials 1 runs_dir=null", "runs_dir=null must name a folder"),
 ]

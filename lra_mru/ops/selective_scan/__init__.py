@@ -101,8 +101,9 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 
 def _autograd(ctx: Any, dy: Tensor, dh_last: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    gradients: list[Tensor | None] = list(_selective_scan_backward(*ctx.saved_tensors, dy, dh_last, ctx.delta_softplus))
-    if ctx.saved_tensors[6] is None:
+    saved = ctx.saved_tensors  # once: under torch.utils.checkpoint a second reading is an error
+    gradients: list[Tensor | None] = list(_selective_scan_backward(*saved, dy, dh_last, ctx.delta_softplus))
+    if saved[6] is None:
         gradients[6] = None
     return *gradients, None
 
