@@ -92,7 +92,8 @@ class Batch:
     num_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.num_tokens = int(self.lengths.sum())
+        on_cpu = self.lengths.device.type == "cpu"
+        self.num_tokens = int((self.lengths.numpy() if on_cpu else self.lengths).sum())
 
     def to(self, device: torch.device) -> Self:
         """The batch with its inputs, targets and groups on the device. A copy from pinned memory is not waited for."""

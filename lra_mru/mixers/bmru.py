@@ -62,7 +62,7 @@ class BMRU(Mixer):
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.to_threshold = nn.Linear(d_model, num_states)
-        self.alpha = nn.Parameter(torch.full((num_states,), alpha))
+        self.alpha = nn.Parameter(torch.full((num_states,), float(alpha)))
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.start = nn.Parameter(torch.randn(num_states)) if learned_start else None
         self.num_states, self.carry_grad = num_states, carry_grad

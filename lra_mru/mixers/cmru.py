@@ -58,7 +58,7 @@ class CMRU(Mixer):
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.to_threshold = nn.Linear(d_model, num_states)
-        self.alpha = nn.Parameter(torch.full((num_states,), alpha))
+        self.alpha = nn.Parameter(torch.full((num_states,), float(alpha)))
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.num_states = num_states
 
@@ -90,7 +90,7 @@ class CMRU(Mixer):
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """open: share of open gates over the real steps; plus: share of states above 0 among those that are not 0."""
         real, pulses = real_steps(x, lengths), self._pulses(x)
-        h = (self.alpha * pulses.to(wide(x.dtype)).cumsum(1))[real]
+        h = (self.alpha * pulses.long().cumsum(1))[real]  # whole numbers: a GPU adds those in any order, and exactly
         return {
             "open": (pulses != 0)[real].float().mean(),
             "plus": (h > 0).sum() / (h != 0).sum().clamp(min=1),

@@ -67,7 +67,7 @@ class FQBMRU(Mixer):
         self.to_candidate = nn.Linear(d_model, num_states)
         self.half_width = nn.Parameter(half_width.to(torch.get_default_dtype()))
         self.midpoint = nn.Parameter(lower_threshold + self.half_width.detach())
-        self.alpha = nn.Parameter(torch.full((num_states,), alpha))
+        self.alpha = nn.Parameter(torch.full((num_states,), float(alpha)))
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.num_states = num_states
 

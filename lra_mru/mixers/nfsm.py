@@ -94,6 +94,18 @@ class NFSM(Mixer):
         cost, self._cost = self._cost, None
         return cost
 
+    def encode_state(self, state: Int[Tensor, "B K"]) -> Int[Tensor, "B K"]:
+        return state.view(torch.int8)
+
+    def decode_state(self, codes: Int[Tensor, "B K"]) -> Int[Tensor, "B K"]:
+        return codes.contiguous().view(torch.uint8)
+
+    def margin(self, x: Float[Tensor, "B D"], state: Int[Tensor, "B K"]) -> Float[Tensor, " B"]:
+        """The smallest lead of the best next state over the second best, in the columns in use, of all heads."""
+        theta = self.to_table(x).unflatten(1, (self.num_states, self.num_heads, self.num_states))  # (B, n, K, n)
+        best = theta.gather(3, state.long()[:, None, :, None].expand(-1, self.num_states, -1, 1)).topk(2, dim=1).values
+        return (best[:, 0] - best[:, 1]).amin(dim=(1, 2))
+
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """moves: share of steps at which a head changes its state; excess: by how much scores lie too far apart."""
         h = self._by_head(self._scan(x, self.initial_state(x.shape[0])))  # (B, L, K, n)
