@@ -126,10 +126,23 @@ def opening_thresholds(
     return -torch.special.ndtri(p_min * (max_openings_per_step / p_min) ** place / 2)
 
 
-def check_batch(x: Shaped[Tensor, "B L D"], state: Shaped[Tensor, "B ..."]) -> None:
-    """Raises ValueError unless every row of x has its own row of the state."""
-    if len(state) != len(x):
-        raise ValueError(f"state is of {len(state)} rows, x of {len(x)}: start one for x with initial_state({len(x)})")
+def check_batch(
+    x: Shaped[Tensor, "B L D"], state: Shaped[Tensor, "B ..."], lengths: Int[Tensor, " B"] | None = None
+) -> None:
+    """Raises ValueError unless every row of x has its own row of the state, and a length in [1, L] if any has one.
+
+    Lengths on a GPU are not read, for that would wait for it: a model has checked them before.
+    """
+    rows, num_steps = x.shape[:2]  # not x.shape[0], which would fix the batch size of torch.export
+    if state.shape[0] != rows:
+        raise ValueError(f"state is of {state.shape[0]} rows, x of {rows}: start one for x with initial_state({rows})")
+    if lengths is None or torch.compiler.is_compiling() or lengths.device.type != "cpu":
+        return
+    if lengths.shape != (rows,):
+        raise ValueError(f"lengths has shape {tuple(lengths.shape)}, expected ({rows},): one for every row of x")
+    shortest, longest = lengths.min().item(), lengths.max().item()
+    if shortest < 1 or longest > num_steps:
+        raise ValueError(f"lengths reach from {shortest} to {longest}, but x has 1 to {num_steps} steps")
 
 
 def real_steps(x: Shaped[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None) -> Bool[Tensor, "B L"]:
@@ -143,7 +156,7 @@ def last_state(h: Shaped[Tensor, "B L N"], lengths: Int[Tensor, " B"] | None) ->
     """h at each row's last real step; the last step of all where no lengths are given."""
     if lengths is None:
         return h[:, -1]
-    return h[torch.arange(len(h), device=h.device), lengths - 1]
+    return h[torch.arange(h.shape[0], device=h.device), lengths - 1]
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:

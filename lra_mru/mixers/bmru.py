@@ -92,8 +92,8 @@ class BMRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         candidate, threshold = self.to_candidate(x), self.to_threshold(x).abs()  # (B, L, N)
         h = bmru_scan(candidate, threshold, self.alpha, state, carry_grad=self.carry_grad)
         return self.to_output(h), last_state(h, lengths)
@@ -116,7 +116,7 @@ class BMRU(Mixer):
         """open: share of open gates over the real steps; plus: share of +alpha among the states that are not 0."""
         candidate, threshold = self.to_candidate(x), self.to_threshold(x).abs()  # (B, L, N)
         real = real_steps(x, lengths)
-        h = bmru_scan(candidate, threshold, self.alpha, self.initial_state(len(x)))[real]
+        h = bmru_scan(candidate, threshold, self.alpha, self.initial_state(x.shape[0]))[real]
         return {
             "open": (candidate.abs() > threshold)[real].float().mean(),
             "plus": (h * self.alpha > 0).sum() / (h != 0).sum().clamp(min=1),

@@ -84,8 +84,8 @@ class CMRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         n = linear_scan(state.new_ones(self.num_states), self._pulses(x).to(state.dtype), state)  # (B, L, N)
         return self.to_output((self.alpha * n).to(x.dtype)), last_state(n, lengths)
 
