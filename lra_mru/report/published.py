@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 
+from lra_mru.places import RESULTS
 from lra_mru.report.sections import Section
 
-PUBLISHED = Path(__file__).parents[2] / "results" / "published.yaml"
+PUBLISHED = RESULTS / "published.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)

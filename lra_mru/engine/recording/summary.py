@@ -17,6 +17,7 @@ from lra_mru.engine.saving.checkpoint_files import load, weights_sha256
 from lra_mru.engine.saving.checkpoints import Checkpoints
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.model import SequenceModel
+from lra_mru.records.naming import RULE
 from lra_mru.tasks.base import SequenceTask
 
 
@@ -48,13 +49,16 @@ def summarize(
         "trials": cfg.trials,
         "config_hash": identity.config_hash,
         "config": identity.config,
-        "command": record.command(overrides),
+        "name_rule": RULE,
+        "setup": setup_of(cfg, trainer),
+        "command": record.command_for_others(overrides),
         "git": code_version(),
         "num_params": num_params(model),
         "metrics": {"val/acc": checkpoints.best["val/acc"]} | module.results,
         "skipped": {
-            f"test/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
-            for suffix, steps in task.test_sets.items()
+            f"{kind}/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
+            for kind, sets in (("val", task.val_sets), ("test", task.test_sets))
+            for suffix, steps in sets.items()
             if limit is not None and steps > limit
         },
         "floors": task.floors(),
@@ -71,7 +75,9 @@ def summarize(
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "num_devices": trainer.world_size,
         "cores": torch.get_num_threads(),
-        "precision": cfg.trainer.precision,
+        "precision": trainer.precision,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "activation_checkpointing": model.recompute,
         "compile": cfg.compile,
         "versions": library_versions(),
         "bidirectional": model.bidirectional,
@@ -79,6 +85,20 @@ def summarize(
         "checkpoint_choice": "highest val/acc, ties by lower val/loss; test read once, after training",
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_s": round(checkpoints.seconds, 1),
+    }
+
+
+def setup_of(cfg: DictConfig, trainer: pl.Trainer) -> dict[str, Any]:
+    """What a run was computed with that changes no number, and is no part of its name."""
+    task, asked = cfg.task, cfg.trainer
+    return {
+        "num_workers": task.get("num_workers"),
+        "eval_batch_tokens": task.get("eval_batch_tokens"),
+        "accelerator": trainer.strategy.root_device.type,
+        "num_nodes": trainer.num_nodes,
+        "strategy": type(trainer.strategy).__name__,
+        "deterministic": bool(asked.get("deterministic")),
+        "activation_checkpointing": bool(asked.get("activation_checkpointing")),
     }
 
 

@@ -128,18 +128,19 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    *tensors, h0, ctx.softened = inputs
+    *tensors, _, ctx.softened = inputs
     ctx.mark_non_differentiable(output[2])
     ctx.set_materialize_grads(False)  # else torch would make zeros as large as all the states at chunks' starts
-    keep(ctx, *tensors, h0, output[2])
+    keep(ctx, *tensors, output[2])
 
 
 def _backward(ctx: Any, dy: Tensor | None, dh_last: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
-    *tensors, h0, starts = ctx.saved_tensors
-    dy = torch.zeros_like(tensors[0]) if dy is None else dy
-    dh_last = torch.zeros_like(h0) if dh_last is None else dh_last
+    *tensors, starts = ctx.saved_tensors  # once: under torch.utils.checkpoint a second reading is an error
+    u, A, z = tensors[0], tensors[2], tensors[6]
+    dy = torch.zeros_like(u) if dy is None else dy
+    dh_last = A.new_zeros(u.shape[0], *A.shape) if dh_last is None else dh_last
     gradients: list[Tensor | None] = list(_selective_scan_backward(*tensors, starts, dy, dh_last, ctx.softened))
-    if tensors[6] is None:  # z
+    if z is None:
         gradients[6] = None
     return *gradients, None
 

@@ -1,6 +1,6 @@
 """Bytes that the Triton kernels ask for, counted load by load in Triton's interpreter.
 
-    TRITON_INTERPRET=1 python -m lra_mru.bench.traffic      one JSON line per op and pass
+    TRITON_INTERPRET=1 python -m lra_mru.bench.kernels.traffic      one JSON line per op and pass
 
 The floor reads each input once and writes each output once, what is kept for backward included. One row of a batch is
 counted, cut up as in a batch that fills a GPU.
