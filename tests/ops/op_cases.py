@@ -55,11 +55,19 @@ def outputs_and_gradients(function: Callable[..., Any], arguments: dict[str, Any
     outputs = function(**arguments)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     generator = torch.Generator().manual_seed(1)
-    weights = [torch.randn(y.shape, dtype=torch.float64, generator=generator).to(y.dtype) for y in outputs]
+    weights = [torch.randn(y.shape, dtype=torch.float64, generator=generator).to(y) for y in outputs]
     inputs = {name: x for name, x in arguments.items() if isinstance(x, Tensor)}
     gradients = torch.autograd.grad(outputs, list(inputs.values()), weights)
     found = {f"output {i}": y.detach() for i, y in enumerate(outputs)}
     return found | {f"d{name}": gradient for name, gradient in zip(inputs, gradients, strict=True)}
+
+
+def on(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same numbers on a device, again as leaves."""
+    return {
+        name: x.detach().to(device).requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x
+        for name, x in arguments.items()
+    }
 
 
 def in_double(arguments: dict[str, Any]) -> dict[str, Any]:
