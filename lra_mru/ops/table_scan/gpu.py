@@ -42,7 +42,9 @@ def gumbel(key, entry, ACC: tl.constexpr):
 
 
 @triton.jit
-def scores(logits_ptr, key, row, to, c, inside, N: tl.constexpr, C: tl.constexpr, NOISY: tl.constexpr, ACC: tl.constexpr):
+def scores(
+    logits_ptr, key, row, to, c, inside, N: tl.constexpr, C: tl.constexpr, NOISY: tl.constexpr, ACC: tl.constexpr
+):
     """theta of going to state `to`, for columns c of the steps in row, whose keys are key."""
     x = tl.load(logits_ptr + (row * N + to) * C + c, mask=inside, other=0.0).to(ACC)
     if NOISY:
@@ -172,7 +174,9 @@ def table_scan_slopes_kernel(
         tl.store(dlogits_ptr + (row * N + to) * C + c, tl.where(used, slope, 0.0), mask=inside)
 
 
-def _start_everywhere(kernel: Any, logits: Tensor, num_states: int, registers: int, *arguments: Any, **flags: Any) -> None:
+def _start_everywhere(
+    kernel: Any, logits: Tensor, num_states: int, registers: int, *arguments: Any, **flags: Any
+) -> None:
     """Start a kernel on all steps at once. Lanes hold 16 bytes each of a row of logits, or less: `registers` in all."""
     rows, channels = logits.shape[0] * logits.shape[1], logits.shape[2] // num_states
     each = max(1, min(16 // logits.element_size(), 1 << (registers // num_states).bit_length() - 1))
