@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_prep.common.checks import check_int, check_seed
 from lra_mru.spec import Batch, TaskSpec
+from lra_mru.tasks.ahead import Ahead, Loader
 from lra_mru.tasks.sampling import Rows, StepBatchSampler, eval_batches, piece_batches
 
 
@@ -50,8 +51,6 @@ class SequenceSet(Dataset[Batch], ABC):
                 inputs=batch.inputs[:, start:end],
                 lengths=torch.full_like(batch.lengths, end - start),
                 targets=batch.targets[:, start:end] if per_step else batch.targets,
-                first=start == 0,
-                last=end == num_steps,
             )
 
 
@@ -61,18 +60,23 @@ class PieceLoader:
     def __init__(
         self, rows: SequenceSet, *, whole: DataLoader[Batch], long: list[list[int]], num_steps: Rows, max_tokens: int
     ) -> None:
-        self.rows, self.whole, self.long = rows, whole, long
-        self.steps = [max(1, max_tokens // len(batch)) for batch in long]  # of each row in a piece
-        lengths = [int(num_steps[batch[0]]) for batch in long]
-        self.num_pieces = sum(math.ceil(n / steps) for n, steps in zip(lengths, self.steps, strict=True))
+        self.rows, self.whole = rows, whole
+        self.plan = [  # rows read side by side, steps of each in a piece, steps of each in all
+            (batch, max(1, max_tokens // len(batch)), int(num_steps[batch[0]])) for batch in long
+        ]
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self.whole
-        for batch, steps in zip(self.long, self.steps, strict=True):
-            yield from self.rows.pieces(batch, steps)
+        for batch, steps, num_steps in self.plan:
+            read = 0
+            for piece in self.rows.pieces(batch, steps):
+                piece.first = read == 0
+                read += piece.inputs.shape[1]
+                piece.last = read == num_steps
+                yield piece
 
     def __len__(self) -> int:
-        return len(self.whole) + self.num_pieces
+        return len(self.whole) + sum(math.ceil(num_steps / steps) for _, steps, num_steps in self.plan)
 
 
 def as_is(batch: Any) -> Any:
@@ -109,6 +113,7 @@ class SequenceTask(pl.LightningDataModule, ABC):
     group_names: list[str] = field(init=False)  # accuracy is also reported per group (Batch.groups); may be empty
     test_sets: dict[str, int] = field(init=False)  # suffix -> longest length in steps; "" is the task's own test set
     val_sets: dict[str, int] = field(init=False, default_factory=dict)  # suffix -> steps: further ones, none by default
+    device: torch.device = field(init=False, default=torch.device("cpu"))  # set by the engine: where batches go
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -143,7 +148,7 @@ class SequenceTask(pl.LightningDataModule, ABC):
     def floors(self) -> dict[str, float]:
         """Accuracies in [0, 1] that need no memory: "chance", and shortcuts fitted on train and measured on test."""
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Loader:
         """Batches global_step .. max_steps - 1 of the attached trainer, this rank's share."""
         if self.trainer is None:
             raise ValueError("trainer=None: train_dataloader() needs a trainer; without one use train_loader(...)")
@@ -155,7 +160,7 @@ class SequenceTask(pl.LightningDataModule, ABC):
             world_size=self.trainer.world_size,
         )
 
-    def train_loader(self, *, start_step: int, num_steps: int, rank: int, world_size: int) -> DataLoader[Batch]:
+    def train_loader(self, *, start_step: int, num_steps: int, rank: int, world_size: int) -> Loader:
         """Training batches start_step .. num_steps - 1; its len() is num_steps, wherever it starts."""
         if num_steps < 0:
             raise ValueError(f"num_steps={num_steps} must be at least 0: set trainer.max_steps")
@@ -168,17 +173,17 @@ class SequenceTask(pl.LightningDataModule, ABC):
             rank=rank,
             world_size=world_size,
         )
-        return self._loader(self.train_set(), sampler)
+        return self._for_device(self._loader(self.train_set(), sampler))
 
-    def val_dataloader(self) -> Iterable[Batch]:
+    def val_dataloader(self) -> Loader:
         """Every validation row once over all ranks."""
         return self._eval_loader(self.val_set())
 
-    def val_dataloader_for(self, suffix: str, *, in_pieces: bool = False) -> Iterable[Batch]:
+    def val_dataloader_for(self, suffix: str, *, in_pieces: bool = False) -> Loader:
         """Every row of the validation set named by a key of `val_sets` once over all ranks."""
         return self._eval_loader(self.val_set_for(suffix), in_pieces)
 
-    def test_dataloader_for(self, suffix: str, *, in_pieces: bool = False) -> Iterable[Batch]:
+    def test_dataloader_for(self, suffix: str, *, in_pieces: bool = False) -> Loader:
         """Every row of the test set named by a key of `test_sets` once over all ranks.
 
         in_pieces: rows longer than eval_batch_tokens come in pieces (Batch.first, Batch.last); pairs never do
@@ -187,22 +192,27 @@ class SequenceTask(pl.LightningDataModule, ABC):
             raise ValueError(f"suffix={suffix!r} must be one of {sorted(self.test_sets)}")
         return self._eval_loader(self.test_set(suffix), in_pieces)
 
-    def _eval_loader(self, rows: SequenceSet, in_pieces: bool = False) -> Iterable[Batch]:
+    def _eval_loader(self, rows: SequenceSet, in_pieces: bool = False) -> Loader:
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         lengths, most = rows.lengths(), self.eval_batch_tokens
         long = np.flatnonzero(lengths > most) if in_pieces and not self.spec.pairs else np.empty(0, dtype=np.int64)
         if not len(long) or len(lengths) < world_size:
             batches = eval_batches(lengths=lengths, max_tokens=most, min_batches=world_size)
-            return self._loader(rows, batches[rank::world_size])
+            return self._for_device(self._loader(rows, batches[rank::world_size]))
         short, mine = np.setdiff1d(np.arange(len(lengths)), long), long[rank::world_size]
         whole = eval_batches(lengths=lengths[short], max_tokens=most, min_batches=min(world_size, len(short)))
-        return PieceLoader(
+        loader = PieceLoader(
             rows,
             whole=self._loader(rows, [short[batch].tolist() for batch in whole[rank::world_size]]),
             long=[mine[batch].tolist() for batch in piece_batches(lengths=lengths[mine], max_tokens=most)],
             num_steps=lengths,
             max_tokens=most,
         )
+        return self._for_device(loader)
+
+    def _for_device(self, loader: Loader) -> Loader:
+        """For a GPU batches are made ahead, in a thread; a CPU has none to spare."""
+        return Ahead(loader, device=self.device) if self.device.type == "cuda" else loader
 
     def _loader(self, rows: SequenceSet, batches: StepBatchSampler | list[list[int]]) -> DataLoader[Batch]:
         return DataLoader(

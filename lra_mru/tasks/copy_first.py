@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from data_prep.common.checks import check_int
 from data_prep.common.counter_rng import stream_key
-from lra_mru.spec import TaskSpec
+from lra_mru.spec import NO_TARGET, TaskSpec
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.machine import NO_STATE, Machine
 from lra_mru.tasks.parts import Array, Spans
 
 DISTRACTORS = ("symbols", "gaussian")
@@ -94,6 +95,16 @@ class CopyFirst(GeneratedTask):
         if self.symbolic:
             return inputs[:, 0]
         return (inputs[:, :1] == self.codebook()).all(axis=2).argmax(axis=1)
+
+    def machine(self) -> Machine:
+        """State 0 before the symbol, state 1 + k after symbol k, which is asked for at every step."""
+        if not self.symbolic:
+            return super().machine()
+        S = self.num_symbols
+        step = np.tile(np.arange(S + 1)[:, None], (1, S + self.num_distractors))
+        step[0], step[1:, :S] = NO_STATE, NO_STATE
+        step[0, :S] = np.arange(S) + 1
+        return Machine(step=step, answer=np.where(step == NO_STATE, NO_TARGET, step - 1))
 
     def codebook(self) -> NDArray[np.float32]:
         """E, the vectors of the symbols: (num_symbols, d_input), a pure function of data_seed."""

@@ -9,6 +9,7 @@ from data_prep.common.checks import check_int
 from lra_mru.spec import NO_TARGET, TaskSpec
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.machine import NO_STATE, Machine
 from lra_mru.tasks.parts import Array, Spans
 
 
@@ -80,6 +81,16 @@ class FlipFlop(GeneratedTask):
     def shortcuts(self, inputs: Array) -> dict[str, Array]:
         shown = latest(inputs, inputs < 2 * self.num_symbols) % self.num_symbols
         return {"latest_symbol": shown}
+
+    def machine(self) -> Machine:
+        """State 0 before the first write, state 1 + s while s is held; a word begins with a write."""
+        S = self.num_symbols
+        step = np.tile(np.arange(S + 1)[:, None], (1, 2 * S + 1))
+        step[:, :S] = np.arange(S) + 1
+        step[0, S:] = NO_STATE
+        answer = np.full_like(step, NO_TARGET)
+        answer[1:, 2 * S] = np.arange(S)
+        return Machine(step=step, answer=answer)
 
 
 def latest(values: Array, wanted: Array) -> Array:

@@ -16,6 +16,7 @@ from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.further import further_sets
+from lra_mru.tasks.machine import Machine
 from lra_mru.tasks.parts import Array, Spans, spans_of
 from lra_mru.tasks.sampling import Rows
 
@@ -98,6 +99,13 @@ class GeneratedTask(SequenceTask):
         """Answers in the shape of the targets that need less memory than the task is about, by name."""
         return {}
 
+    def machine(self) -> Machine:
+        """The task as a finite machine, for proofs over all of its words.
+
+        Raises:  ValueError for a task that is none
+        """
+        raise ValueError(f"task={self.name} is no finite machine of tokens: nothing to prove over all its words")
+
     def num_steps(self, T: int) -> int:
         """Steps of a row of length T."""
         return T
@@ -120,6 +128,16 @@ class GeneratedTask(SequenceTask):
 
     def test_set(self, suffix: str) -> "GeneratedSet":
         return self._rows("test" + suffix)
+
+    def fresh_set(self, T: int, num_rows: int) -> "GeneratedSet":
+        """Rows of any length T that stand in no set of the task by name: another stream of draws."""
+        return GeneratedSet(
+            task=self,
+            key=stream_key(self.name, f"fresh@{T}", self.data_seed),
+            num_rows=num_rows,
+            T=T,
+            taken=np.empty(0, dtype=np.uint64),
+        )
 
     def floors(self) -> dict[str, float]:
         tolerance = self.spec.tolerance or 0

@@ -8,6 +8,7 @@ import numpy as np
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.machine import Machine
 from lra_mru.tasks.parts import Array, Spans
 
 
@@ -49,3 +50,8 @@ class Parity(GeneratedTask):
 
     def shortcuts(self, inputs: Array) -> dict[str, Array]:
         return {"latest_bit": inputs}
+
+    def machine(self) -> Machine:
+        """Two states, the parities; bit 1 turns one into the other."""
+        table = np.array([[0, 1], [1, 0]])
+        return Machine(step=table, answer=table)

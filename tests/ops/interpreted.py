@@ -2,7 +2,8 @@
 
     TRITON_INTERPRET=1 python interpreted.py OP        prints one JSON line per comparison
 
-The kernels stand in for cpu.py, so that the public function, its checks and its autograd run on them unchanged.
+On tensors of the CPU, what is registered for "cuda" is called: the whole way of a user from the public function by its
+checks, its autograd and its schema to the kernel.
 """
 
 import importlib
@@ -19,6 +20,7 @@ from triton.runtime.interpreter import ScanOps
 
 from lra_mru.ops import selective_scan
 from lra_mru.ops._gpu import tiling
+from lra_mru.ops._register import PASSES, overload
 
 COMMON = (torch.float32, torch.complex64)  # at every length; other dtypes at two
 INTERPRETED = TOLERANCE | {torch.bfloat16: 2**-5}  # the interpreter rounds towards zero: products lose three times 2^-7
@@ -43,6 +45,14 @@ def scan_in_log_steps(self, inputs):  # type: ignore[no-untyped-def]
     return [self.to_tensor(d, x.dtype) for d, x in zip(current, inputs, strict=True)]
 
 
+def call_what_is_registered_for_cuda(op: str, library: torch.library.Library) -> None:
+    """From here on both passes of op, called on tensors of the CPU, go where they would go on tensors of a GPU."""
+    cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+    for name in PASSES:
+        function = overload(op, name)
+        library.impl(function, lambda *args, f=function: f.redispatch(cuda, *args), "CPU", allow_override=True)
+
+
 def compare(op_case: OpCase, shape: tuple[int, int, int], form: str) -> dict[str, str]:
     """One comparison; error is empty where all outputs and gradients agree."""
     arguments = op_case.inputs(*shape)
@@ -59,7 +69,9 @@ def main(op: str) -> None:
     assert os.environ.get("TRITON_INTERPRET") == "1"
     assert triton.__version__.startswith("3."), "scan_in_log_steps stands in for a private method of Triton 3"
     stock = ScanOps.generic_scan
-    sys.modules[f"lra_mru.ops.{op}.cpu"] = importlib.import_module(f"lra_mru.ops.{op}.gpu")
+    importlib.import_module(f"lra_mru.ops.{op}")
+    library = torch.library.Library("lra_mru", "IMPL")
+    call_what_is_registered_for_cuda(op, library)
     block = selective_scan.GPU_CHUNK if op == "selective_scan" else tiling.BLOCK_T
     lengths = (1, 2, 3, block - 1, block, block + 1, 3 * block + 5)
     torch.use_deterministic_algorithms(True)  # torch.empty gives NaN
@@ -81,6 +93,7 @@ def main(op: str) -> None:
         for length in (block + 1, 3 * block + 5) if case.dtype in COMMON else ():
             print(json.dumps(compare(case, (2, length, 5), "three passes")), flush=True)
         tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU = usual
+    assert f"lra_mru.ops.{op}.cpu" not in sys.modules, "something ran on the CPU's kernel"
 
 
 if __name__ == "__main__":

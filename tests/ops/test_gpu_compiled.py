@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lra_mru.bench.compiled import TARGETS, Launch, compile_launch, resources, shipped_launches
+from lra_mru.bench.kernels.compiled import TARGETS, Launch, compile_launch, resources, shipped_launches
 
 LAUNCHES = shipped_launches()
 EVERYWHERE = [launch for launch in LAUNCHES if "bf16" not in launch.dtypes]

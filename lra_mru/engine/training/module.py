@@ -5,12 +5,19 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
+from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
+from torch.optim import Optimizer
 
+from lra_mru.engine.training.gradients import Gradients
+from lra_mru.engine.training.late import LateLosses
 from lra_mru.engine.training.optim import cosine_with_warmup, make_optimizer
+from lra_mru.engine.training.replay import Replay
 from lra_mru.engine.training.scores import Scores
+from lra_mru.engine.training.seeding import draw_seed, seed_draws
 from lra_mru.model import ModelState, SequenceModel
 from lra_mru.spec import NO_TARGET, Batch
 
@@ -18,7 +25,7 @@ from lra_mru.spec import NO_TARGET, Batch
 class SequenceClassifier(pl.LightningModule):
     """Cross-entropy on logits, or squared error where targets are numbers.
 
-    Dropout and every other draw of a step are a pure function of (seed, step, rank).
+    Dropout and every other draw are a pure function of (seed, micro-batch, rank): see seeding.draw_seed.
 
     val_suffixes, test_suffixes: the sets that are scored after training, in the order of their loaders: further
                                  validation sets first
@@ -42,10 +49,13 @@ class SequenceClassifier(pl.LightningModule):
         self.final_scores = torch.nn.ModuleList([Scores(model.spec, group_names) for _ in self.final_sets])
         self._state: ModelState | None = None  # of the rows that are being read in pieces
         self.results: dict[str, float] = {}  # the record's metrics
+        self.losses, self.gradients = LateLosses(), Gradients()
+        self.replay: Replay | None = None  # set by the engine for trainer.cuda_graphs=true
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross-entropy, or mean squared error, over the batch's targets."""
-        outputs, targets = self.model(batch.inputs, batch.lengths).flatten(0, -2).float(), batch.targets.flatten()
+        outputs = self.model(batch.inputs) if self.replay else self.model(batch.inputs, batch.lengths)
+        outputs, targets = outputs.flatten(0, -2).float(), batch.targets.flatten()
         if self.model.spec.tolerance is None:
             return cross_entropy(outputs, targets, ignore_index=NO_TARGET)
         if self.model.spec.per_step:
@@ -54,10 +64,29 @@ class SequenceClassifier(pl.LightningModule):
         return mse_loss(outputs[:, 0], targets)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))  # ints: the same in every process
+        if self.replay is not None:
+            self.replay.prepare(batch)
+        seed_draws(draw_seed(self.seed, batch_idx, self.global_rank), self.device)
         loss = self.loss(batch)
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
+        self.losses.put(self.global_step, loss)
+        self.losses.read(wait=False)
+        if self.losses.newest:  # on a GPU that of an earlier step, which has come to an end
+            self.log("train/loss", torch.tensor(self.losses.newest[1]), prog_bar=True)
+        cost = self.model.auxiliary_loss()
+        return loss if cost is None else loss + cost
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips by the joint norm of all gradients, without asking the device for it; else as Lightning does."""
+        sharded = isinstance(self.trainer.strategy, FSDPStrategy)  # a rank holds parts: their norms are not the whole
+        if sharded or gradient_clip_algorithm not in (None, "norm"):
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            self.gradients.clip(optimizer, step=self.global_step, max_norm=gradient_clip_val)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.val_scores.update(self.model(batch.inputs, batch.lengths), batch)
@@ -88,7 +117,9 @@ class SequenceClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         settings = {key: value for key, value in self.optim.items() if key != "warmup_fraction"}
-        optimizer = make_optimizer(self.model, **settings)
+        scaled = isinstance(plugin := self.trainer.precision_plugin, MixedPrecision) and plugin.scaler is not None
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        optimizer = make_optimizer(self.model, **settings, fused=on_gpu and not scaled)
         schedule = cosine_with_warmup(
             optimizer, max_steps=self.trainer.max_steps, warmup_fraction=self.optim["warmup_fraction"]
         )

@@ -168,7 +168,7 @@ def _start(kernel: Any, x: Tensor, *arguments: Tensor | float) -> None:
     )  # fmt: skip
 
 
-def _first_states(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
+def _first_states(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
     """State with which each chunk starts, (B, chunks, N): the scan over the last open gate of each."""
     batch, length, channels = c.shape
     num_chunks = pick_tiling(batch, length, channels, c.element_size()).num_chunks
@@ -176,7 +176,7 @@ def _first_states(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
         return h0[:, None].contiguous()
     last_c, last_beta = (h0.new_empty(batch, num_chunks, channels) for _ in range(2))
     _start(bmru_scan_last_kernel, c, c, beta, last_c, last_beta)
-    return torch.cat([h0[:, None], forward(last_c, last_beta, alpha, h0)[:, :-1]], dim=1)
+    return torch.cat([h0[:, None], forward(last_c, last_beta, alpha, h0, carry_grad)[:, :-1]], dim=1)
 
 
 def _first_gradients(c: Tensor, beta: Tensor, dh: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
@@ -191,9 +191,9 @@ def _first_gradients(c: Tensor, beta: Tensor, dh: Tensor, h0: Tensor, carry_grad
     return torch.cat([nothing[:, None], linear_scan_gpu.forward(decay, end, nothing)[:, :-1]], dim=1)
 
 
-def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
+def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
     c, beta, alpha, h0 = (x.contiguous() for x in (c, beta, alpha, h0))
-    starts, h = _first_states(c, beta, alpha, h0), torch.empty_like(c)
+    starts, h = _first_states(c, beta, alpha, h0, carry_grad), torch.empty_like(c)
     _start(bmru_scan_fwd_kernel, c, c, beta, alpha, starts, h)
     return h
 

@@ -41,9 +41,16 @@ class Launch:
 
     case: str
     kernel: Any
+    grid: tuple[int, ...]
     num_warps: int
     arguments: tuple[Any, ...]
     constants: dict[str, Any]
+
+    @property
+    def look_backs(self) -> int:
+        """How often a sequence waits for one chunk after another: once for every reach chunks."""
+        constants = self.constants
+        return -(-constants["chunks"] // constants["REACH"]) if "REACH" in constants else 0
 
     @property
     def name(self) -> str:
@@ -66,7 +73,7 @@ def recorded(case: str) -> Iterator[list[Launch]]:
     def note(
         kernel: Any, grid: tuple[int, ...], device_of: Tensor, *arguments: Any, num_warps: int = 1, **constants: Any
     ) -> None:  # fmt: skip
-        launches.append(Launch(case, kernel, num_warps, arguments, constants))
+        launches.append(Launch(case, kernel, grid, num_warps, arguments, constants))
 
     with ExitStack() as stack:
         for module in (linear_scan, bmru_scan, selective_scan):
@@ -113,7 +120,7 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
 
     return cases | {
         "bmru": lambda: (
-            bmru_scan.forward(x, x, constant, h0),
+            bmru_scan.forward(x, x, constant, h0, 1.0),
             bmru_scan.backward(x, x, constant, x, h0, x, 1.0),
         ),
         "gated": lambda: selective(batch, gated=True),
@@ -141,11 +148,7 @@ def compile_launch(launch: Launch, target: GPUTarget) -> Any:
 
 def resources(compiled: Any) -> dict[str, Any]:
     """Of a kernel compiled for NVIDIA: registers, spilled, shared_bytes, widest_load_bytes."""
-    tools = Path(triton.__file__).parent / "backends/nvidia/bin"
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        Path(file.name).write_bytes(compiled.asm["cubin"])
-        usage = _output(tools / "cuobjdump", "--dump-resource-usage", file.name)
-        sass = _output(tools / "nvdisasm", "-c", file.name)
+    usage, sass = _tool(compiled, "cuobjdump", "--dump-resource-usage"), listing(compiled)
     registers, stack = (int(re.findall(rf"{key}:(\d+)", usage)[0]) for key in ("REG", "STACK"))
     loads = re.findall(r"\b(?:LDG|LDGSTS)\.[.\w]*", sass)
     bits = [int(found[0]) for load in loads if (found := re.findall(r"\.(64|128)\b", load))]
@@ -157,5 +160,14 @@ def resources(compiled: Any) -> dict[str, Any]:
     }
 
 
-def _output(*command: object) -> str:
-    return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
+def listing(compiled: Any) -> str:
+    """Machine code of a kernel compiled for NVIDIA."""
+    return _tool(compiled, "nvdisasm", "-c")
+
+
+def _tool(compiled: Any, name: str, option: str) -> str:
+    """What one of NVIDIA's tools, which Triton brings along, says of a kernel."""
+    tools = Path(triton.__file__).parent / "backends/nvidia/bin"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(compiled.asm["cubin"])
+        return subprocess.run([tools / name, option, file.name], check=True, capture_output=True, text=True).stdout

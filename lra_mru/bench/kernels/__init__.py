@@ -17,7 +17,7 @@ SHAPES = ((64, 1024, 128), (16, 16384, 512), (1, 65536, 128))
 
 def compiled_rows() -> list[dict[str, Any]]:
     """Registers, spills, shared memory and widest load of every kernel as it ships, on sm_90."""
-    from lra_mru.bench.compiled import TARGETS, compile_launch, resources, shipped_launches
+    from lra_mru.bench.kernels.compiled import TARGETS, compile_launch, resources, shipped_launches
 
     rows = []
     for launch in shipped_launches():
@@ -33,7 +33,7 @@ def compiled_rows() -> list[dict[str, Any]]:
 
 def traffic_rows() -> list[dict[str, Any]]:
     """Bytes asked for per element of (B, L, N), against the floor; in a process of its own, with the interpreter on."""
-    command = [sys.executable, "-m", "lra_mru.bench.traffic"]
+    command = [sys.executable, "-m", "lra_mru.bench.kernels.traffic"]
     done = subprocess.run(
         command, env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=True
     )

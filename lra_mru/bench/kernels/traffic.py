@@ -1,6 +1,6 @@
 """Bytes that the Triton kernels ask for, counted load by load in Triton's interpreter.
 
-    TRITON_INTERPRET=1 python -m lra_mru.bench.traffic      one JSON line per op and pass
+    TRITON_INTERPRET=1 python -m lra_mru.bench.kernels.traffic      one JSON line per op and pass
 
 The floor reads each input once and writes each output once, what is kept for backward included. One row of a batch is
 counted, cut up as in a batch that fills a GPU.
@@ -68,7 +68,7 @@ def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
             lambda: linear_scan.backward(lam, u, first, c),
             (lam, u, first, c),
         ),
-        "bmru_scan forward": (lambda: bmru_scan.forward(x, y, row, h0), (x, y, row, h0)),
+        "bmru_scan forward": (lambda: bmru_scan.forward(x, y, row, h0, 0.0), (x, y, row, h0)),
         "bmru_scan backward": (lambda: bmru_scan.backward(x, y, row, z, h0, w, 1.0), (x, y, row, z, h0, w)),
         "selective_scan forward": (
             lambda: selective_scan.forward(x, y, A, B, C, row, z, row, state, True),
