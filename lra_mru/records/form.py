@@ -160,13 +160,8 @@ def parse(path: Path, raw: Any) -> Record:
         raise ValueError(f"{path}: schema {found!r}, this report reads {read}: use the version that wrote it, or rerun")
     older = {"trials": 1, "name_rule": 1, "failing_length": None} | ({"attempt": 1} if raw["schema"] == 1 else {})
     raw = older | raw  # what records did not say before there were sweeps, attempts and a second rule
-    record = Record(
-        **{
-            field.name: _field(path, raw, field.name, field.type)
-            for field in fields(Record)
-            if field.name != "certificate"
-        }
-    )
+    stored = [field for field in fields(Record) if field.name != "certificate"]
+    record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in stored})
     _check_numbers(path, record)
     folder = Path(record.task) / f"{record.model}-{record.config_hash}"
     _check_words(path, record)
