@@ -44,10 +44,15 @@ class OpCase:
         return getattr(importlib.import_module(f"lra_mru.ops.{self.op}.reference"), self.op)
 
     def inputs(self, B: int, L: int, N: int, seed: int = 0) -> dict[str, Any]:
-        """Arguments; every tensor among them is a leaf that asks for its gradient."""
+        """Arguments; every tensor of real or complex numbers among them is a leaf that asks for its gradient."""
         cases = importlib.import_module(f"lra_mru.ops.{self.op}.cases").CASES
         arguments = cases[self.case](B, L, N, self.dtype, torch.Generator().manual_seed(seed))
-        return {name: x.requires_grad_() if isinstance(x, Tensor) else x for name, x in arguments.items()}
+        return {name: x.requires_grad_() if has_gradient(x) else x for name, x in arguments.items()}
+
+
+def has_gradient(x: object) -> bool:
+    """Whether x is a tensor of numbers that may have a derivative."""
+    return isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
 
 
 def outputs_and_gradients(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Tensor]:
@@ -56,7 +61,7 @@ def outputs_and_gradients(function: Callable[..., Any], arguments: dict[str, Any
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     generator = torch.Generator().manual_seed(1)
     weights = [torch.randn(y.shape, dtype=torch.float64, generator=generator).to(y) for y in outputs]
-    inputs = {name: x for name, x in arguments.items() if isinstance(x, Tensor)}
+    inputs = {name: x for name, x in arguments.items() if has_gradient(x)}
     gradients = torch.autograd.grad(outputs, list(inputs.values()), weights)
     found = {f"output {i}": y.detach() for i, y in enumerate(outputs)}
     return found | {f"d{name}": gradient for name, gradient in zip(inputs, gradients, strict=True)}
@@ -73,7 +78,7 @@ def on(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def in_double(arguments: dict[str, Any]) -> dict[str, Any]:
     """The same numbers as leaves in double precision."""
     return {
-        name: x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_() if isinstance(x, Tensor) else x
+        name: x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_() if has_gradient(x) else x
         for name, x in arguments.items()
     }
 

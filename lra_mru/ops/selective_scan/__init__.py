@@ -110,10 +110,10 @@ def _(
     softened: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     batch, length, channels = u.shape
-    if u.is_cuda:
-        starts = h0.new_empty(batch, (length + GPU_CHUNK - 1) // GPU_CHUNK, channels, A.shape[1])
-    else:
-        starts = h0.new_empty(batch, (length + CHUNK - 1) // CHUNK, A.shape[1], channels)
+    chunks: Any = (length + (GPU_CHUNK if u.is_cuda else CHUNK) - 1) // (GPU_CHUNK if u.is_cuda else CHUNK)
+    if torch.compiler.is_exporting() and not isinstance(length, int):
+        chunks = torch.library.get_ctx().new_dynamic_size()  # else the example's length says whether there is just one
+    starts = h0.new_empty(batch, chunks, *((channels, A.shape[1]) if u.is_cuda else (A.shape[1], channels)))
     return torch.empty_like(u, memory_format=torch.contiguous_format), h0.new_empty(h0.shape), starts
 
 
