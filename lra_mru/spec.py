@@ -52,6 +52,8 @@ class TaskSpec:
             )
         for name in ("vocab_size", "d_input", "num_classes", "max_length"):
             value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise TypeError(f"{name}={value!r} must be a whole number")
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
         if self.per_step and self.pairs:

@@ -35,7 +35,7 @@ TINY_COPY = (  # a run of copy_first that takes a second
 
 def without_clock(record: dict[str, Any]) -> dict[str, Any]:
     """What two runs of one config and seed must share to the last bit, whatever happened to them on the way."""
-    clock = ("throughput", "memory", "energy", "wall_s", "finished_at", "attempt", "resumes", "git")
+    clock = ("throughput", "memory", "energy", "wall_s", "finished_at", "attempt", "resumes", "git", "content_sha256")
     return {key: value for key, value in record.items() if key not in clock}
 
 

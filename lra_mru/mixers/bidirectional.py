@@ -30,7 +30,7 @@ class Bidirectional(Mixer):
         if lengths is None:
             return self.rightward(x)[0] + self.leftward(x.flip(1))[0].flip(1), None
         length = x.shape[1]
-        step = torch.arange(length, device=x.device).expand(len(x), -1)  # (B, L)
+        step = torch.arange(length, device=x.device).expand(x.shape[0], -1)  # (B, L)
         end = lengths[:, None]
         mirror = torch.where(step < end, end - 1 - step, step)[..., None].expand_as(x)  # its own inverse
         forth, _ = self.rightward(x, lengths)

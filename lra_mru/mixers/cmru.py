@@ -44,6 +44,7 @@ class CMRU(Mixer):
         expand: float,
         min_openings_per_sequence: float,
         max_openings_per_step: float,
+        share_slowest: float,
         alpha: float,
     ) -> None:
         super().__init__()
@@ -55,6 +56,7 @@ class CMRU(Mixer):
             train_length=train_length,
             min_openings_per_sequence=min_openings_per_sequence,
             max_openings_per_step=max_openings_per_step,
+            share_slowest=share_slowest,
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.to_threshold = nn.Linear(d_model, num_states)
@@ -82,8 +84,8 @@ class CMRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         n = linear_scan(state.new_ones(self.num_states), self._pulses(x).to(state.dtype), state)  # (B, L, N)
         return self.to_output((self.alpha * n).to(x.dtype)), last_state(n, lengths)
 

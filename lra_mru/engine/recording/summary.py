@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from omegaconf import DictConfig
 
 from lra_mru.engine.measuring.bandwidth import copy_bytes_per_s, least_step_bytes
@@ -36,11 +37,14 @@ def summarize(
     checkpoints: Checkpoints,
     meter: Speedometer,
     overrides: Sequence[str] | None,
+    floors: dict[str, float],
 ) -> dict[str, Any]:
     """Everything the leaderboard may show of this run, and everything needed to repeat it."""
     model, device = module.model, trainer.strategy.root_device
     limit = model.max_length
-    activations = activation_bytes_per_token(model, module.loss, next(iter(task.val_dataloader())))
+    batch = trainer.precision_plugin.convert_input(next(iter(task.val_dataloader())))
+    batch = move_data_to_device(batch, module.device)
+    activations = activation_bytes_per_token(model, module.loss, batch)
     return {
         "schema": record.SCHEMA,
         "model": identity.model,
@@ -64,7 +68,7 @@ def summarize(
             if limit is not None and steps > limit
         },
         "failing_length": failing(cfg, model, task, device),
-        "floors": task.floors(),
+        "floors": floors,
         "throughput": meter.throughput(trainer.world_size),
         "memory": meter.memory.figures()
         | {"activation_bytes_per_token": activations, "state_bytes": model.state_bytes(task.spec.max_length)},
