@@ -47,6 +47,7 @@ TINY_TASKS: dict[str, dict[str, Any]] = {  # settings at which a task is made an
     **dict.fromkeys(["copy_first", "copy", "selective_copy", "induction_heads", "flip_flop", "adding"], GENERATED),
     **dict.fromkeys(["copy_value", "denoising"], GENERATED),
     "parity": GENERATED | {"T": 12},
+    "state_tracking": GENERATED,
     "listops": {"num_train": 20, "num_val": 5, "num_test": 5, "min_length": 5, "max_length": 20},
     "image": COLLECTED,
     "text": COLLECTED | {"max_length": 40},

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from lra_mru.engine.build import shown
-from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.errors import ConfigError, shown
 
 FOLDERS = ("results_dir", "runs_dir", "data_dir")
 

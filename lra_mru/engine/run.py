@@ -1,5 +1,6 @@
 """One run, from config to record: build, train, choose by validation, test once, write."""
 
+import copy
 import errno
 from collections.abc import Sequence
 from functools import partial
@@ -8,13 +9,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, open_dict
 from pytorch_lightning.loggers import Logger
 
 from lra_mru.engine.build import build
 from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
 from lra_mru.engine.devices import check_model_precision
 from lra_mru.engine.errors import RunError
+from lra_mru.engine.measuring.failing_length import check_failing_length
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.measuring.telemetry import Telemetry
@@ -78,6 +80,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     model: SequenceModel = build(cfg.model, "model", spec=task.spec)
     check_groups(cfg, named_groups(model))
     check_model_precision(cfg.trainer.get("precision"), model)
+    check_failing_length(task, cfg.failing_length.cap)
     prepare(task)
     attempt = begin(
         folder,
@@ -165,7 +168,7 @@ def train_and_test(
     check_ranks(task, tested, trainer.world_size)
     task.device, model.recompute = trainer.strategy.root_device, cfg.trainer.get("activation_checkpointing", False)
     if cfg.trainer.get("cuda_graphs", False):
-        check_replay(trainer, compiled=cfg.compile, recompute=model.recompute)
+        check_replay(trainer, model, compiled=cfg.compile)
         module.replay = Replay(model)
     say(f"{identity}   {describe(model, task)}")
     if cfg.budget.name == "full" and trainer.strategy.root_device.type == "cpu":
@@ -192,9 +195,12 @@ def make_trainer(
     bar = progress_callback()
     settings = OWN_SETTINGS | {key: cfg.trainer[key] for key in OWN_SETTINGS if key in cfg.trainer}
     check_own_settings(settings)
-    lightnings = OmegaConf.masked_copy(cfg.trainer, [str(key) for key in cfg.trainer if key not in OWN_SETTINGS])
+    lightnings = copy.deepcopy(cfg)  # with its parents: max_steps is the budget's
+    with open_dict(lightnings):
+        for key in OWN_SETTINGS:
+            lightnings.trainer.pop(key, None)
     trainer: pl.Trainer = build(
-        lightnings,
+        lightnings.trainer,
         "trainer",
         accelerator=choose_accelerator(cfg.trainer.get("accelerator", "auto")),
         precision=precision_name(cfg.trainer.get("precision")),

@@ -7,9 +7,10 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear, silu
+from torch.nn.functional import linear, silu, softplus
 
 from lra_mru.mixers.base import Mixer, check_batch, count_states, wide
+from lra_mru.ops.linear_scan import linear_scan
 from lra_mru.ops.selective_scan import selective_scan
 
 MambaState = tuple[Tensor, Tensor]  # the last d_conv - 1 inputs of the convolution (B, d_conv - 1, E); h (B, E, N)
@@ -75,8 +76,8 @@ class Mamba(Mixer):
         self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None, state: MambaState | None = None
     ) -> tuple[Float[Tensor, "B L D"], MambaState]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        window, h0 = self.initial_state(len(x)) if state is None else state
-        check_batch(x, h0)
+        window, h0 = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, h0, lengths)
         u, gate = self.in_proj(x).chunk(2, dim=-1)  # (B, L, E)
         u = torch.cat((window.to(u.dtype), u), dim=1)  # (B, d_conv - 1 + L, E)
         v = silu(self._convolve(u))
@@ -86,9 +87,14 @@ class Mamba(Mixer):
             delta = delta.masked_fill(
                 (torch.arange(x.shape[1], device=x.device) >= lengths[:, None])[..., None], PADDING
             )
-        A = -torch.exp(self.A_log.to(h0.dtype))
-        y, h = selective_scan(v, delta, A, B, C, self.D, gate, self.dt_proj.bias, delta_softplus=True, h0=h0)
+        y, h = self._scan(v, delta, -torch.exp(self.A_log.to(h0.dtype)), B, C, gate, h0)
         return self.out_proj(y), (self._last_window(u, lengths), h)
+
+    def _scan(
+        self, v: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, gate: Tensor, h0: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The recurrence and its gated readout, delta before bias and softplus; also the last state."""
+        return selective_scan(v, delta, A, B, C, self.D, gate, self.dt_proj.bias, delta_softplus=True, h0=h0)
 
     def _convolve(self, u: Tensor) -> Tensor:
         """Depthwise over time, (B, L, E), as shifted products: twice as fast as conv1d, which wants channels first."""
@@ -107,7 +113,7 @@ class Mamba(Mixer):
         if lengths is None:
             return u[:, u.shape[1] - size :]
         step = lengths[:, None] + torch.arange(size, device=u.device)  # u starts with size steps of the old window
-        return u[torch.arange(len(u), device=u.device)[:, None], step]
+        return u[torch.arange(u.shape[0], device=u.device)[:, None], step]
 
     def load_public(self, state_dict: Mapping[str, Tensor], prefix: str = "") -> None:
         """Takes the weights of a published Mamba block, e.g. with prefix "backbone.layers.0.mixer.".
@@ -130,3 +136,25 @@ class Mamba(Mixer):
                     "build it with the same d_model, expand, d_state and d_conv"
                 )
         self.load_state_dict(found)
+
+
+class SignedMamba(Mamba):
+    """Mamba whose states may also change their sign at a step: what it takes to count modulo two.
+
+        h[t] = a[t] h[t-1] + delta[t] B[t] v[t],   a[t] = 2 exp(delta[t] A) - 1, in (-1, 1]
+
+    All else, parameters and their names included, is Mamba's. A state flips where delta is large, and holds where it is
+    0; at the start, as delta |A| is small, it decays twice as fast as Mamba's.
+    Cost:    a and h are written for every state, (B, L, E, N) in float32: some N times the memory of Mamba's fused scan
+    Source:  Grazzi et al., "Unlocking state-tracking in linear RNNs through negative eigenvalues", arXiv 2411.12537
+    """
+
+    def _scan(
+        self, v: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, gate: Tensor, h0: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        dt = softplus(delta.to(h0.dtype) + self.dt_proj.bias)[..., None]  # (B, L, E, 1)
+        a = 1 + 2 * torch.expm1(dt * A)  # (B, L, E, N): exact where it is near 1
+        drive = dt * v[..., None].to(h0.dtype) * B[:, :, None].to(h0.dtype)
+        h = linear_scan(a.flatten(2), drive.flatten(2), h0.flatten(1)).view_as(a)
+        y = torch.einsum("blen,bln->ble", h, C.to(h0.dtype)) + self.D * v
+        return y.to(v.dtype) * silu(gate), h[:, -1]

@@ -58,6 +58,8 @@ def computed(config: Mapping[str, Any]) -> dict[str, Any]:
     found["trainer"] = {k: v for k, v in trainer.items() if v not in NEUTRAL_OF_TRAINER.get(k, ())}
     if not found.get("callbacks"):
         found.pop("callbacks", None)
+    if (found.get("failing_length") or {}).get("cap") is None:  # not measured
+        found.pop("failing_length", None)
     return {key: _plain(value) for key, value in found.items()}
 
 

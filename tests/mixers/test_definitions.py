@@ -1,5 +1,6 @@
 """Mixers against their papers' equations, written out in numpy and float64 with nothing shared."""
 
+import functools
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from lra_mru.mixers.bmru import BMRU
 from lra_mru.mixers.cmru import CMRU
 from lra_mru.mixers.fq_bmru import FQBMRU
 from lra_mru.mixers.lru import LRU
-from lra_mru.mixers.mamba import Mamba
+from lra_mru.mixers.mamba import Mamba, SignedMamba
 
 B, L, D = 2, 7, 4
 
@@ -35,7 +36,7 @@ def lru(p, x):
     return y
 
 
-def mamba(p, x):
+def mamba(p, x, signed=False):
     d_inner, num_states = p["A_log"].shape
     kernel, rank = p["conv1d.weight"][:, 0], p["dt_proj.weight"].shape[1]
     y = np.zeros_like(x)
@@ -49,7 +50,8 @@ def mamba(p, x):
             v = v * sigmoid(v)
             dt, B_t, C_t = np.split(p["x_proj.weight"] @ v, [rank, rank + num_states])
             delta = np.log1p(np.exp(p["dt_proj.weight"] @ dt + p["dt_proj.bias"]))[:, None]
-            h = np.exp(delta * -np.exp(p["A_log"])) * h + delta * B_t * v[:, None]
+            a = np.exp(delta * -np.exp(p["A_log"]))
+            h = (2 * a - 1 if signed else a) * h + delta * B_t * v[:, None]
             y[row, t] = p["out_proj.weight"] @ ((h @ C_t + p["D"] * v) * gate * sigmoid(gate))
     return y
 
@@ -194,13 +196,21 @@ def test_mamba_equals_its_equations(dtype):
     assert_equals_definition(mixer, dtype, lambda p, x, w: (mamba(p, x), differences(mamba, p, x, w)))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_signed_mamba_equals_its_equations(dtype):
+    torch.manual_seed(0)
+    mixer = SignedMamba(d_model=D, train_length=L, expand=1.5, d_state=2, d_conv=4, dt_min=0.1, dt_max=1.0)
+    equations = functools.partial(mamba, signed=True)
+    assert_equals_definition(mixer, dtype, lambda p, x, w: (equations(p, x), differences(equations, p, x, w)))
+
+
 @pytest.mark.parametrize("carry_grad", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_bmru_equals_its_equations(dtype, carry_grad):
     torch.manual_seed(0)
     mixer = BMRU(
-        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5, alpha=0.7,
-        carry_grad=carry_grad, learned_start=False,
+        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5,
+        share_slowest=0.0, alpha=0.7, carry_grad=carry_grad, learned_start=False,
     )  # fmt: skip
     torch.nn.init.normal_(mixer.to_threshold.weight, std=0.3)
     torch.nn.init.normal_(mixer.to_candidate.bias, std=0.3)
@@ -211,7 +221,13 @@ def test_bmru_equals_its_equations(dtype, carry_grad):
 def test_cmru_equals_its_equations(dtype):
     torch.manual_seed(0)
     mixer = CMRU(
-        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5, alpha=0.7
+        d_model=D,
+        train_length=L,
+        expand=1.5,
+        min_openings_per_sequence=3.0,
+        max_openings_per_step=0.5,
+        share_slowest=0.0,
+        alpha=0.7,
     )
     torch.nn.init.normal_(mixer.to_threshold.weight, std=0.3)
     torch.nn.init.normal_(mixer.to_candidate.bias, std=0.3)
@@ -223,7 +239,7 @@ def test_fq_bmru_equals_its_equations(dtype):
     torch.manual_seed(0)
     mixer = FQBMRU(
         d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5,
-        lower_threshold=0.5, alpha=0.7,
+        share_slowest=0.0, lower_threshold=0.5, alpha=0.7,
     )  # fmt: skip
     torch.nn.init.normal_(mixer.midpoint, mean=1.0, std=0.3)
     with torch.no_grad():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv1d, pad, silu, softplus
 
-from lra_mru.mixers.mamba import Mamba
+from lra_mru.mixers.mamba import Mamba, SignedMamba
 
 D, E, N, RANK, K = 24, 48, 5, 2, 4
 
@@ -108,3 +108,18 @@ def test_parameters_and_state_are_float32_under_mixed_precision():
 def test_values_out_of_range_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         make(**changes)
+
+
+def test_signed_states_turn_over_for_ever_where_mamba_forgets():
+    """Steps of delta 20 and no drive: a state of 1 becomes -1, 1, -1, ... in one, and is gone after a step in the other."""
+    found = {}
+    for kind in (Mamba, SignedMamba):
+        mixer = kind(d_model=D, train_length=20, expand=2.0, d_state=N, d_conv=K, dt_min=0.001, dt_max=0.1)
+        with torch.no_grad():
+            mixer.in_proj.weight.zero_()  # no input, so v = silu(0) = 0
+            mixer.conv1d.bias.zero_()
+            mixer.dt_proj.bias.fill_(20.0)
+        window, h = mixer.initial_state(1)
+        _, (_, found[kind]) = mixer(torch.randn(1, 1001, D), state=(window, torch.ones_like(h)))
+    assert found[Mamba].abs().max() < 1e-30
+    torch.testing.assert_close(found[SignedMamba], -torch.ones_like(found[SignedMamba]), rtol=1e-4, atol=0)

@@ -105,7 +105,7 @@ def test_bidirectional_reads_the_future_and_says_so(small_model, name):
     assert model.state_bytes(L) is None
     with pytest.raises(ValueError, match="bidirectional"):
         small_model(name if name != "transformer" else "bmru", bidirectional=True).initial_state(2)
-    x = torch.randn(2, L, 16)
+    x = torch.randn(8, 3, 16)  # few steps: random tables of nfsm lead all states together within ten
     mixer = model.mixers()[0]
     changed = x.clone()
     changed[:, -1] += 5
@@ -159,7 +159,7 @@ def test_transformer_declares_its_maximum_and_keeps_to_it(small_model):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_bfloat16_autocast_trains(small_model, name):
-    model = small_model(name)
+    model = small_model(name).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(torch.randint(0, 11, (2, L)), torch.tensor([L, 5]))
     logits.float().logsumexp(-1).sum().backward()

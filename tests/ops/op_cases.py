@@ -12,13 +12,15 @@ from torch import Tensor
 import lra_mru.ops
 
 OPS = [m.name for m in pkgutil.iter_modules(lra_mru.ops.__path__) if m.ispkg and not m.name.startswith("_")]
-DOUBLE = {torch.float32: torch.float64, torch.bfloat16: torch.float64, torch.complex64: torch.complex128}
+DOUBLE = dict.fromkeys([torch.float16, torch.bfloat16, torch.float32], torch.float64)
+DOUBLE[torch.complex64] = torch.complex128
 TOLERANCE = {  # of the largest value that the reference gives in double precision; the same for every op
     torch.float64: 1e-10,
     torch.complex128: 1e-10,
     torch.float32: 1e-5,
     torch.complex64: 1e-5,
     torch.bfloat16: 1e-2,
+    torch.float16: 2e-3,
 }
 
 
@@ -42,10 +44,15 @@ class OpCase:
         return getattr(importlib.import_module(f"lra_mru.ops.{self.op}.reference"), self.op)
 
     def inputs(self, B: int, L: int, N: int, seed: int = 0) -> dict[str, Any]:
-        """Arguments; every tensor among them is a leaf that asks for its gradient."""
+        """Arguments; every tensor of real or complex numbers among them is a leaf that asks for its gradient."""
         cases = importlib.import_module(f"lra_mru.ops.{self.op}.cases").CASES
         arguments = cases[self.case](B, L, N, self.dtype, torch.Generator().manual_seed(seed))
-        return {name: x.requires_grad_() if isinstance(x, Tensor) else x for name, x in arguments.items()}
+        return {name: x.requires_grad_() if has_gradient(x) else x for name, x in arguments.items()}
+
+
+def has_gradient(x: object) -> bool:
+    """Whether x is a tensor of numbers that may have a derivative."""
+    return isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
 
 
 def outputs_and_gradients(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Tensor]:
@@ -53,17 +60,25 @@ def outputs_and_gradients(function: Callable[..., Any], arguments: dict[str, Any
     outputs = function(**arguments)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     generator = torch.Generator().manual_seed(1)
-    weights = [torch.randn(y.shape, dtype=torch.float64, generator=generator).to(y.dtype) for y in outputs]
-    inputs = {name: x for name, x in arguments.items() if isinstance(x, Tensor)}
+    weights = [torch.randn(y.shape, dtype=torch.float64, generator=generator).to(y) for y in outputs]
+    inputs = {name: x for name, x in arguments.items() if has_gradient(x)}
     gradients = torch.autograd.grad(outputs, list(inputs.values()), weights)
     found = {f"output {i}": y.detach() for i, y in enumerate(outputs)}
     return found | {f"d{name}": gradient for name, gradient in zip(inputs, gradients, strict=True)}
 
 
+def on(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same numbers on a device, again as leaves."""
+    return {
+        name: x.detach().to(device).requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x
+        for name, x in arguments.items()
+    }
+
+
 def in_double(arguments: dict[str, Any]) -> dict[str, Any]:
     """The same numbers as leaves in double precision."""
     return {
-        name: x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_() if isinstance(x, Tensor) else x
+        name: x.detach().to(DOUBLE.get(x.dtype, x.dtype)).requires_grad_() if has_gradient(x) else x
         for name, x in arguments.items()
     }
 

@@ -8,10 +8,13 @@ from torch import Tensor
 from lra_mru.ops.bmru_scan import _bmru_scan, _bmru_scan_backward, bmru_scan
 from lra_mru.ops.linear_scan import _linear_scan, _linear_scan_backward
 from lra_mru.ops.selective_scan import _selective_scan, _selective_scan_backward
+from lra_mru.ops.table_scan import _table_scan, _table_scan_backward
 
 
 def test_gradcheck(double_case: OpCase) -> None:
     """Finite differences, but where the derivative is a surrogate: c and beta of bmru_scan, or a gate let through."""
+    if double_case.op == "table_scan":
+        pytest.skip("every derivative of a choice is a surrogate: test_table_scan.py has them from their equations")
     if double_case.op == "bmru_scan":
         arguments = double_case.inputs(2, 5, 3) | {"carry_grad": 0.0}
         for name in ("c", "beta"):
@@ -58,6 +61,16 @@ def test_second_derivative_is_refused() -> None:
     (dc,) = torch.autograd.grad(bmru_scan(c, beta, alpha).sum(), c, create_graph=True)
     with pytest.raises(RuntimeError):
         dc.sum().backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_table_scan_is_a_lawful_op(dtype: torch.dtype) -> None:
+    logits, h0, dh = torch.randn(2, 3, 18, dtype=dtype), torch.randn(2, 6), torch.randn(2, 3, 6, dtype=dtype)
+    for keys in (None, torch.randint(99, (2, 3, 1))):
+        _, tau, states = _table_scan(logits, h0, keys, 3, 0.5)
+        torch.library.opcheck(_table_scan_backward, (logits, tau, states, keys, dh, 3, 0.5))
+        leaves = (x.clone().requires_grad_() for x in (logits, h0))
+        torch.library.opcheck(_table_scan, (*leaves, keys, 3, 0.5))
 
 
 def test_selective_scan_is_a_lawful_op() -> None:

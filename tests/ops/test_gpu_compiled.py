@@ -33,7 +33,8 @@ def test_every_kernel_is_among_them() -> None:
     from lra_mru.ops.bmru_scan import gpu as bmru_scan
     from lra_mru.ops.linear_scan import gpu as linear_scan
     from lra_mru.ops.selective_scan import gpu as selective_scan
+    from lra_mru.ops.table_scan import gpu as table_scan
 
-    modules = (linear_scan, bmru_scan, selective_scan)
+    modules = (linear_scan, bmru_scan, selective_scan, table_scan)
     kernels = {name for module in modules for name in vars(module) if name.endswith("_kernel")}
     assert {launch.name for launch in LAUNCHES} == kernels

@@ -26,13 +26,16 @@ from lra_mru.ops._gpu.tiling import FULL_GPU
 from lra_mru.ops.bmru_scan import gpu as bmru_scan
 from lra_mru.ops.linear_scan import gpu as linear_scan
 from lra_mru.ops.selective_scan import gpu as selective_scan
+from lra_mru.ops.table_scan import gpu as table_scan
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
     "sm_90": GPUTarget("cuda", 90, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-POINTER = {torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp64"}
+POINTER = {
+    torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp64", torch.uint8: "*u8", torch.int64: "*i64"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def recorded(case: str) -> Iterator[list[Launch]]:
         launches.append(Launch(case, kernel, grid, num_warps, arguments, constants))
 
     with ExitStack() as stack:
-        for module in (linear_scan, bmru_scan, selective_scan):
+        for module in (linear_scan, bmru_scan, selective_scan, table_scan):
             stack.enter_context(patch.object(module, "launch", note))
         yield launches
 
@@ -118,7 +121,15 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
         _, _, starts = selective_scan.forward(x, x, A, B, B, constant, z, constant, state, gated)
         selective_scan.backward(x, x, A, B, B, constant, z, constant, starts, x, state, gated)
 
+    def tables(noisy: bool, num_states: int = 4) -> None:
+        logits, h0 = empty(batch, length, 4 * channels * num_states), empty(batch, 4 * channels, like=small)
+        keys = empty(batch, length, 1, like=torch.int64) if noisy else None
+        h, tau, steps = table_scan.forward(logits, h0, keys, num_states, 0.5)
+        table_scan.backward(logits, tau, steps, keys, h, num_states, 0.5)
+
     return cases | {
+        "tables": lambda: tables(noisy=False),
+        "noisy tables": lambda: tables(noisy=True),
         "bmru": lambda: (
             bmru_scan.forward(x, x, constant, h0, 1.0),
             bmru_scan.backward(x, x, constant, x, h0, x, 1.0),

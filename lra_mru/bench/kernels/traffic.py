@@ -21,6 +21,7 @@ from lra_mru.ops._gpu.tiling import FULL_GPU, pick_spans
 from lra_mru.ops.bmru_scan import gpu as bmru_scan
 from lra_mru.ops.linear_scan import gpu as linear_scan
 from lra_mru.ops.selective_scan import gpu as selective_scan
+from lra_mru.ops.table_scan import gpu as table_scan
 
 BATCH, LENGTH, CHANNELS, STATES = 1, 64, 256, 16
 
@@ -60,6 +61,8 @@ def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
     starts = selective_scan.forward(x, y, A, B, C, row, z, row, state, True)[2]
     u, c = torch.view_as_complex(torch.rand(2, BATCH, LENGTH, CHANNELS, 2)).unbind(0)
     lam, first = c[0, 0].clone(), c[:, 0].clone()
+    logits, heads = torch.rand(BATCH, LENGTH, STATES * CHANNELS), torch.rand(BATCH, CHANNELS)  # 16 heads of 16 states
+    _, tau, steps = table_scan.forward(logits, heads, None, STATES, 0.5)
     return {
         "linear_scan forward": (lambda: linear_scan.forward(x, y, h0), (x, y, h0)),
         "linear_scan backward": (lambda: linear_scan.backward(x, y, h0, z), (x, y, h0, z)),
@@ -77,6 +80,11 @@ def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
         "selective_scan backward": (
             lambda: selective_scan.backward(x, y, A, B, C, row, z, row, starts, w, state, True),
             (x, y, A, B, C, row, z, row, starts, w, state),
+        ),
+        "table_scan forward": (lambda: table_scan.forward(logits, heads, None, STATES, 0.5), (logits, heads)),
+        "table_scan backward": (
+            lambda: table_scan.backward(logits, tau, steps, None, x, STATES, 0.5),
+            (logits, tau, steps, x),
         ),
     }
 

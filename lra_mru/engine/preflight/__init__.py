@@ -14,6 +14,7 @@ from lra_mru.engine.devices import check_devices
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.folders import check_folders
 from lra_mru.engine.preflight.keys import check_keys
+from lra_mru.engine.preflight.kinds import check_kinds
 from lra_mru.engine.preflight.ranges import check_ranges
 from lra_mru.engine.recording import record
 from lra_mru.engine.recording.protocol import CUSTOM, budgets, task_of_experiment
@@ -32,12 +33,10 @@ def check(cfg: DictConfig, task: str) -> None:
     Raises: ConfigError
     """
     check_folders(cfg)
+    check_kinds(cfg)
     check_keys(cfg)
     check_types(cfg.optim, "optim", make_optimizer)
     check_ranges(cfg)
-    for switch in ("force", "compile"):
-        if not isinstance(cfg[switch], bool):
-            raise ConfigError(f"{switch}={cfg[switch]} must be true or false")
     name = cfg.budget.name
     if not isinstance(name, str) or name not in budgets():
         raise ConfigError(f"budget.name={name}: there is no such budget{nearest(str(name), budgets())}")

@@ -90,6 +90,8 @@ def wandb_logger(
 ) -> WandbLogger:
     """A W&B run: online, or offline where it was asked for, or where no server answers within connect_timeout_s.
 
+    WANDB_MODE in the environment, as offline or disabled, wins over `offline`.
+
     A resumed run keeps its id, which stands in folder/wandb_id; under `wandb agent` the agent gives it.
     Raises: ConfigError if wandb is not installed
     """
@@ -124,7 +126,7 @@ def wandb_logger(
         )
 
     try:
-        run = start("offline" if offline else "online")
+        run = start(os.environ.get("WANDB_MODE") or ("offline" if offline else "online"))
     except (wandb.Error, ValueError) as error:
         later = f"later: wandb sync {folder}/wandb/offline-*"
         warn(f"W&B cannot be reached ({_line(error)}): the run goes on offline; {later}")
