@@ -121,7 +121,7 @@ def _shown(value: Any) -> str:
 
 
 def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Every plain value with its dotted key, and whatever stands where a number must; entries of a list count from 0."""
+    """Every plain value with its dotted key, and what stands where a number must; entries of a list count from 0."""
     plain: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     pairs = plain.items() if isinstance(plain, dict) else enumerate(plain)
     for key, value in pairs:
