@@ -1,4 +1,4 @@
-"""The finite-state machine: its equations, its noise, the cost of scores that lie too far apart, and what it can track."""
+"""The finite-state machine: its equations, its noise, the cost of scores too far apart, and what it can track."""
 
 import math
 
@@ -17,9 +17,7 @@ D, L = 8, 12
 
 def make(**changes) -> NFSM:
     torch.manual_seed(0)
-    values = dict(
-        d_model=D, train_length=L, expand=1.0, num_states=4, temperature=0.5, table_std=1.0, spread_cost=0.03
-    )
+    values = dict(d_model=D, train_length=L, expand=1.0, num_states=4, temperature=0.5, table_std=1.0, spread_cost=0.03)
     return NFSM(**(values | changes)).eval()
 
 

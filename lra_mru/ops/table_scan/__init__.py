@@ -61,9 +61,8 @@ def table_scan(
     check_like("h0", h0, "logits", logits, (batch, channels), small=True)
     if keys is not None:
         if tuple(keys.shape) != (batch, length, 1) or keys.device != logits.device:
-            raise ValueError(
-                f"keys have shape {tuple(keys.shape)} on {keys.device}, expected {(batch, length, 1)} on {logits.device}"
-            )
+            found, wanted = (f"{tuple(x)} on {y.device}" for x, y in ((keys.shape, keys), ((batch, length, 1), logits)))
+            raise ValueError(f"keys have shape {found}, expected {wanted}")
         if keys.is_floating_point() or keys.is_complex() or keys.dtype == torch.bool:
             raise TypeError(f"keys have dtype {keys.dtype}, expected integers")
         keys = keys.to(torch.int64)

@@ -7,7 +7,7 @@ long. Every output comes from one program and no order of additions is left open
 The adjoints are written and read once more than they must be: 8 bytes an entry of h, beside 8 n of the logits.
 """
 # Triton reads no type but tl.constexpr.
-# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code=assignment
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code="assignment,misc"
 # ruff: noqa: RUF005  (Triton knows no starred tuples)
 
 import math
@@ -42,7 +42,9 @@ def gumbel(key, entry, ACC: tl.constexpr):
 
 
 @triton.jit
-def scores(logits_ptr, key, row, to, c, inside, N: tl.constexpr, C: tl.constexpr, NOISY: tl.constexpr, ACC: tl.constexpr):
+def scores(
+    logits_ptr, key, row, to, c, inside, N: tl.constexpr, C: tl.constexpr, NOISY: tl.constexpr, ACC: tl.constexpr
+):
     """theta of going to state `to`, for columns c of the steps in row, whose keys are key."""
     x = tl.load(logits_ptr + (row * N + to) * C + c, mask=inside, other=0.0).to(ACC)
     if NOISY:
@@ -145,7 +147,7 @@ def table_scan_slopes_kernel(
     logits_ptr, keys_ptr, states_ptr, adjoint_ptr, dlogits_ptr, sharpness, rows, L, N: tl.constexpr, C: tl.constexpr,
     NOISY: tl.constexpr, ACC: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """sigma (adjoint - <sigma, adjoint>) / temperature in the columns in use, zero elsewhere. sharpness: 1 / temperature."""
+    """sigma (adjoint - <sigma, adjoint>) sharpness in the columns in use, zero elsewhere; sharpness: 1 / temperature."""
     row = (tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)).to(tl.int64)[:, None]
     c = (tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C))[None, :]
     inside = (row < rows) & (c < C)
@@ -172,7 +174,9 @@ def table_scan_slopes_kernel(
         tl.store(dlogits_ptr + (row * N + to) * C + c, tl.where(used, slope, 0.0), mask=inside)
 
 
-def _start_everywhere(kernel: Any, logits: Tensor, num_states: int, registers: int, *arguments: Any, **flags: Any) -> None:
+def _start_everywhere(
+    kernel: Any, logits: Tensor, num_states: int, registers: int, *arguments: Any, **flags: Any
+) -> None:
     """Start a kernel on all steps at once. Lanes hold 16 bytes each of a row of logits, or less: `registers` in all."""
     rows, channels = logits.shape[0] * logits.shape[1], logits.shape[2] // num_states
     each = max(1, min(16 // logits.element_size(), 1 << (registers // num_states).bit_length() - 1))
