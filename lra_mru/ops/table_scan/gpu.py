@@ -147,7 +147,7 @@ def table_scan_slopes_kernel(
     logits_ptr, keys_ptr, states_ptr, adjoint_ptr, dlogits_ptr, sharpness, rows, L, N: tl.constexpr, C: tl.constexpr,
     NOISY: tl.constexpr, ACC: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """sigma (adjoint - <sigma, adjoint>) sharpness in the columns in use, zero elsewhere; sharpness: 1 / temperature."""
+    """sigma (adjoint - <sigma, adjoint>) sharpness in the columns in use, else zero; sharpness: 1 / temperature."""
     row = (tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)).to(tl.int64)[:, None]
     c = (tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C))[None, :]
     inside = (row < rows) & (c < C)
