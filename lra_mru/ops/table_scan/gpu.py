@@ -73,7 +73,7 @@ def table_scan_tables_kernel(
 
 
 @triton.jit
-def columns(block, K, N: tl.constexpr, N2: tl.constexpr, BLOCK_K: tl.constexpr):
+def columns(block, K: tl.constexpr, N: tl.constexpr, N2: tl.constexpr, BLOCK_K: tl.constexpr):
     """Places of (BLOCK_K, N2) states in a row of K N, flat, and which of them are there."""
     i = tl.arange(0, BLOCK_K * N2)
     if N2 == N:
@@ -88,7 +88,7 @@ def columns(block, K, N: tl.constexpr, N2: tl.constexpr, BLOCK_K: tl.constexpr):
 
 @triton.jit
 def table_scan_follow_kernel(
-    tau_ptr, start_ptr, h_ptr, states_ptr, L, K, N: tl.constexpr, N2: tl.constexpr, ACC: tl.constexpr,
+    tau_ptr, start_ptr, h_ptr, states_ptr, L, K: tl.constexpr, N: tl.constexpr, N2: tl.constexpr, ACC: tl.constexpr,
     BLOCK_K: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """tau (B, L, K N), start (B, K) -> h (B, L, K N), states (B, L + 1, K)."""
@@ -115,7 +115,7 @@ def table_scan_follow_kernel(
 
 @triton.jit
 def table_scan_adjoint_kernel(
-    tau_ptr, dh_ptr, adjoint_ptr, dh0_ptr, L, K, N: tl.constexpr, N2: tl.constexpr, ACC: tl.constexpr,
+    tau_ptr, dh_ptr, adjoint_ptr, dh0_ptr, L, K: tl.constexpr, N: tl.constexpr, N2: tl.constexpr, ACC: tl.constexpr,
     BLOCK_K: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """tau, dh (B, L, K N) -> adjoints of all states (B, L, K N), dh0 (B, K N)."""
@@ -196,7 +196,7 @@ def _start_following(kernel: Any, like: Tensor, num_states: int, each: int, *arg
     heads, padded = channels // num_states, triton.next_power_of_2(num_states)
     block_k = max(1, min(LANES * each // padded, triton.next_power_of_2(heads)))
     launch(
-        kernel, (batch, triton.cdiv(heads, block_k)), like, *arguments, length, heads, N=num_states, N2=padded,
+        kernel, (batch, triton.cdiv(heads, block_k)), like, *arguments, length, K=heads, N=num_states, N2=padded,
         ACC=ACCUMULATE[like.dtype], BLOCK_K=block_k, CHUNK=CHUNK,
     )  # fmt: skip
 
