@@ -9,6 +9,7 @@ from data_prep.common.arrow import write_image_file
 from data_prep.common.checks import check_int
 from data_prep.common.counter_rng import stream_key
 from data_prep.common.data_set import Recipe, ensure
+from data_prep.common.program import name_the_task
 
 VERSION = 1
 SIDE = 8
@@ -48,3 +49,7 @@ def make_digits(folder: Path, recipe: Recipe) -> bool:
         return {"rows": {split: len(rows) for split, rows in parts.items()}}
 
     return ensure(folder, recipe, write)
+
+
+if __name__ == "__main__":
+    raise SystemExit(name_the_task("digits", ""))

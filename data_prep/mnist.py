@@ -52,7 +52,7 @@ def make_mnist(folder: Path, *, mnist_dir: str | None, hub_id: str | None, clock
 
     def write(folder: Path) -> dict[str, Any]:
         rows = {}
-        hub = {} if mnist_dir else hub_splits(hub_id, GET_IT)
+        hub = {} if mnist_dir else hub_splits(hub_id, GET_IT, other_key="task.mnist_dir")
         with clock.making("MNIST", 0) as advance:
             for split, prefix in SPLITS.items():
                 names = f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"

@@ -14,6 +14,7 @@ import numpy as np
 from data_prep.common.arrow import write_pair_file
 from data_prep.common.checks import check_int
 from data_prep.common.data_set import Recipe, ensure
+from data_prep.common.program import name_the_task
 from data_prep.common.sources import apart, check_rows, content_hashes, hub_splits, local_path
 from data_prep.text import write_documents
 
@@ -90,10 +91,14 @@ def _read_tsv(path: Path) -> Iterator[Pair]:
 
 
 def _hub(hub_id: str | None) -> dict[str, Iterator[Pair]]:
-    splits = hub_splits(hub_id, GET_IT)
+    splits = hub_splits(hub_id, GET_IT, other_key="task.lra_dir")
     names = {"train": "train", "val": "validation", "test": "test"}  # our name -> the hub's
 
     def read(split: Any) -> Iterator[Pair]:
         return ((int(row["label"]), row["text1"].encode(), row["text2"].encode()) for row in split)
 
     return {split: read(splits[name]) for split, name in names.items()}
+
+
+if __name__ == "__main__":
+    raise SystemExit(name_the_task("retrieval", "task.lra_dir=<the folder that holds tsv_data>"))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data_prep.common.arrow import write_token_file
 from data_prep.common.checks import check_int, check_seed
 from data_prep.common.data_set import Recipe, ensure
+from data_prep.common.program import name_the_task
 from data_prep.common.sources import apart, carve_val, check_rows, content_hashes, hub_splits, local_path
 
 VERSION = 1
@@ -87,9 +88,13 @@ def _local(lra_dir: str) -> tuple[Labelled, Labelled]:
 
 
 def _hub(hub_id: str | None) -> tuple[Labelled, Labelled]:
-    splits = hub_splits(hub_id, GET_IT)
+    splits = hub_splits(hub_id, GET_IT, other_key="task.lra_dir")
 
     def read(split: Any) -> Labelled:
         return [text.encode() for text in split["text"]], np.array(split["label"], dtype=np.uint8)
 
     return read(splits["train"]), read(splits["test"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(name_the_task("text", "task.lra_dir=<the folder that holds aclImdb>"))

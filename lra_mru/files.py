@@ -1,20 +1,30 @@
 """Files that stand whole or not at all, and locks that die with the process that holds them."""
 
+import errno
 import fcntl
 import os
+import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
+
+LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+STALE_S = 3600  # no file of ours takes so long to write
+# what file systems say that know no hard links: exFAT, and some network and cloud disks
+NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 
 
 def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
     """Puts content at path: whatever breaks and whenever, what stands there is the old file or the new one, whole.
 
+    Also removes what writers that were killed long ago have left in the folder.
     Raises: FileExistsError if a file stands there and overwrite is False; OSError, e.g. for a full disk
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")  # a pid is not unique on a disk that machines share
+    sweep(path.parent)
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -23,10 +33,29 @@ def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
         if overwrite:
             os.replace(temporary, path)
         else:
-            os.link(temporary, path)  # fails where a rename would overwrite
+            _name(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _name(temporary: Path, path: Path) -> None:
+    """Gives a file its name. Raises: FileExistsError where a rename would overwrite"""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # one process alone can make it
+        os.replace(temporary, path)
+
+
+def sweep(folder: Path) -> None:
+    """Removes unfinished files of writers that were killed; one that may still be written to stays."""
+    for leftover in folder.glob(".*.tmp"):
+        with suppress(OSError):  # another process was faster, or it is not ours to remove
+            if LEFTOVER.fullmatch(leftover.name) and time.time() - leftover.stat().st_mtime > STALE_S:
+                leftover.unlink()
 
 
 def sync_folder(folder: Path) -> None:
@@ -53,7 +82,8 @@ def hold(path: Path) -> IO[bytes] | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether another process holds the lock."""
+    """Whether another process holds the lock. Who asks at the same time is not taken for a holder, and needs no
+    permission to write: the reasons why `filelock`, which can only take a lock to see whether it is free, is not used."""
     try:
         with open(path, "rb") as file:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -26,10 +26,9 @@ class Line:
 
 def lines(results_dir: Path, runs_dir: Path) -> list[Line]:
     """A line for every run that writes to results_dir or has a record there, those that need somebody first."""
-    wanted = str(results_dir.resolve())
     found = {}
-    for folder in sorted({path.parent.parent for path in runs_dir.rglob("attempt*/attempt.json")}):
-        ours = [attempt for attempt in find(folder) if attempt.notes.get("results_dir") == wanted]
+    for folder in sorted({path.parent for path in runs_dir.rglob("attempt*") if path.is_dir()}):
+        ours = [attempt for attempt in find(folder) if attempt.serves(results_dir)]
         if ours:
             line = _of_attempt(ours[-1])
             found[line.run] = line
@@ -47,7 +46,7 @@ def _of_attempt(attempt: Attempt) -> Line:
         "resumable": (where, typed),
         "dead": (f"{attempt.path}, nothing saved", typed),
     }[state]
-    return Line(state=state, run=str(notes.get("run")), detail=detail, command=command)
+    return Line(state=state, run=str(notes.get("run", attempt.path.parent)), detail=detail, command=command)
 
 
 def _of_records(results_dir: Path) -> Iterator[Line]:

@@ -52,6 +52,8 @@ class TaskSpec:
             )
         for name in ("vocab_size", "d_input", "num_classes", "max_length"):
             value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise TypeError(f"{name}={value!r} must be a whole number")
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
         if self.per_step and self.pairs:
@@ -90,7 +92,8 @@ class Batch:
     num_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.num_tokens = int(self.lengths.sum())
+        on_cpu = self.lengths.device.type == "cpu"
+        self.num_tokens = int((self.lengths.numpy() if on_cpu else self.lengths).sum())
 
     def to(self, device: torch.device) -> Self:
         """The batch with its inputs, targets and groups on the device. A copy from pinned memory is not waited for."""

@@ -51,3 +51,28 @@ def small_model(composed: Callable[..., DictConfig]) -> Callable[..., SequenceMo
         return build(cfg, "model", spec=spec).eval()  # in training some mixers draw noise
 
     return make
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gpu: needs a GPU; left out where there is none, run by make test-gpu")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a GPU, tests of tests/gpu are deselected: pytest's closing line counts them."""
+    left_out = [] if torch.cuda.is_available() else [item for item in items if item.get_closest_marker("gpu")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Shown with -v; -q, our default, has no header."""
+    return f"GPU: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else f"{NO_GPU}, tests/gpu is left out"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if terminalreporter.stats.get("deselected") and not torch.cuda.is_available():
+        terminalreporter.write_line(f"{NO_GPU}: the tests of tests/gpu were left out (make test-gpu runs them on one)")
+
+
+NO_GPU = "no GPU here (torch.cuda.is_available() is false)"

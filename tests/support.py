@@ -35,7 +35,7 @@ TINY_COPY = (  # a run of copy_first that takes a second
 
 def without_clock(record: dict[str, Any]) -> dict[str, Any]:
     """What two runs of one config and seed must share to the last bit, whatever happened to them on the way."""
-    clock = ("throughput", "memory", "energy", "wall_s", "finished_at", "attempt", "resumes", "git")
+    clock = ("throughput", "memory", "energy", "wall_s", "finished_at", "attempt", "resumes", "git", "content_sha256")
     return {key: value for key, value in record.items() if key not in clock}
 
 
@@ -47,6 +47,7 @@ TINY_TASKS: dict[str, dict[str, Any]] = {  # settings at which a task is made an
     **dict.fromkeys(["copy_first", "copy", "selective_copy", "induction_heads", "flip_flop", "adding"], GENERATED),
     **dict.fromkeys(["copy_value", "denoising"], GENERATED),
     "parity": GENERATED | {"T": 12},
+    "state_tracking": GENERATED,
     "listops": {"num_train": 20, "num_val": 5, "num_test": 5, "min_length": 5, "max_length": 20},
     "image": COLLECTED,
     "text": COLLECTED | {"max_length": 40},

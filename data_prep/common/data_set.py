@@ -1,16 +1,18 @@
 """A data set on disk: a folder that is there whole or not at all, with a manifest that says what is in it.
 
 manifest.json holds the generator's name and version, its parameters, the rows of each split and the SHA-256 of every
-file. A set grows in a hidden folder beside the final one, file by whole file, and is renamed into place at the end.
-A maker that was killed leaves the hidden folder: the next one of the same recipe keeps its whole files and goes on.
+file, and a folder holds these files and no other. A set grows in a hidden folder beside the final one, file by whole
+file, and is renamed into place at the end. A maker that was killed leaves the hidden folder: the next one of the same
+recipe keeps the files that still have the SHA-256 they were written with, and goes on.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
+DIGESTS = ".sha256"  # while a set grows, `.<file>.sha256` says what `<file>` was written with, as sha256sum prints it
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +46,9 @@ def ensure(folder: Path, recipe: Recipe, write: Callable[[Path], dict[str, Any]]
     A second maker of the same set waits for the first. On Ctrl-C whole files stay for the next call; after any
     other error nothing stays.
 
-    write: fills the folder it is given, each file within `whole_file`, leaving out those that are there already; it
-           returns what else the manifest shall say, "rows" of each split at least
+    write:  fills the folder it is given, each file within `whole_file`, leaving out those that are there already; it
+            returns what else the manifest shall say, "rows" of each split at least
+    Raises: ValueError as verify; OSError that names the folder and the mend where the disk is full
     """
     if _holds_something(folder):
         verify(folder, recipe)
@@ -62,20 +67,32 @@ def ensure(folder: Path, recipe: Recipe, write: Callable[[Path], dict[str, Any]]
             with suppress(OSError):
                 partial.rmdir()  # succeeds only if it is empty
             raise
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in FULL_DISK:
+                raise OSError(
+                    error.errno,
+                    f"{os.strerror(error.errno)} while {folder} was made: free space there, or name a folder on "
+                    "another disk",
+                ) from error
             raise
     _fsync(folder.parent)
     return True
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to: it becomes `path` if the block ends well, and vanishes if not."""
+def whole_file(path: Path, *, along: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield a path to write to: it becomes `path` if the block ends well, and vanishes if not.
+
+    along: files written before, which are whole if and only if `path` is there
+    """
     unfinished = path.with_name(path.name + UNFINISHED)
     try:
         yield unfinished
         _fsync(unfinished)
+        names = {path.name: unfinished} | {os.path.relpath(other, path.parent): other for other in along}
+        lines = [f"{sha256(written)}  {name}\n" for name, written in names.items()]
+        path.with_name(f".{path.name}{DIGESTS}").write_text("".join(lines))
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -102,6 +119,10 @@ def verify(folder: Path, recipe: Recipe) -> None:
             if parameters.get(key) != recipe.parameters.get(key)
         ]
         raise ValueError(f"{folder} holds other data: {', '.join(differing)}; delete it or name another folder")
+    for name in sorted(_files(folder) - checksums.keys() - {MANIFEST}):
+        raise ValueError(
+            f"{folder / name} does not stand in {MANIFEST}: take it away, the data set is not to be trusted"
+        )
     for name, digest in checksums.items():
         path = folder / name
         if not path.is_file():
@@ -117,20 +138,61 @@ def sha256(path: Path) -> str:
 
 
 def _fill(partial: Path, recipe: Recipe, write: Callable[[Path], dict[str, Any]]) -> None:
-    for left in partial.rglob("*" + UNFINISHED):  # of a maker that was killed
-        left.unlink()
+    _drop_what_is_not_whole(partial)
     facts = write(partial)
-    files = sorted(path for path in partial.rglob("*") if path.is_file() and path.name != MANIFEST)
+    digests = _written_digests(partial)
+    for listing in _listings(partial):
+        listing.unlink()
+    digests |= {name: sha256(partial / name) for name in _files(partial) - digests.keys()}
     manifest = {
         "generator": recipe.generator,
         "version": recipe.version,
         "parameters": recipe.parameters,
         **facts,
-        "sha256": {path.relative_to(partial).as_posix(): sha256(path) for path in files},
+        "sha256": dict(sorted(digests.items())),
     }
-    with whole_file(partial / MANIFEST) as path:
-        path.write_text(json.dumps(manifest, indent=1) + "\n")
+    unfinished = partial / (MANIFEST + UNFINISHED)
+    unfinished.write_text(json.dumps(manifest, indent=1) + "\n")
+    _fsync(unfinished)
+    unfinished.rename(partial / MANIFEST)
     _fsync(partial)
+
+
+def _drop_what_is_not_whole(partial: Path) -> None:
+    """Delete what a maker that was killed did not finish, and what has changed since it was written."""
+    for listing in _listings(partial):
+        listed = _listed(partial, listing)
+        if not all((partial / name).is_file() and sha256(partial / name) == listed[name] for name in listed):
+            for path in [listing, *(partial / name for name in listed)]:
+                path.unlink(missing_ok=True)
+    kept = {listing.relative_to(partial).as_posix() for listing in _listings(partial)}
+    for name in _files(partial) - kept - _written_digests(partial).keys():
+        (partial / name).unlink()
+
+
+def _listings(partial: Path) -> list[Path]:
+    """The files that hold digests."""
+    return list(partial.rglob(f".*{DIGESTS}"))
+
+
+def _written_digests(partial: Path) -> dict[str, str]:
+    """SHA-256 of every file of `whole_file` when it was written, by its name in the folder."""
+    return {name: digest for listing in _listings(partial) for name, digest in _listed(partial, listing).items()}
+
+
+def _listed(partial: Path, listing: Path) -> dict[str, str]:
+    """Digests of one such file; the file that it belongs to has an impossible one where it cannot be read."""
+    found = {listing.name.removeprefix(".").removesuffix(DIGESTS): ""}
+    for line in listing.read_text(errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        found[name] = digest
+    beside = os.path.relpath(listing.parent, partial)
+    return {os.path.normpath(os.path.join(beside, name)): digest for name, digest in found.items()}
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of all that is in the folder and below it, real folders aside."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def run(module: str, out: Path, make: Callable[[Clock], bool]) -> int:
     clock = Clock()
     try:
         made = make(clock)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, MemoryError) as error:
         print(f"data_prep.{module}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -68,3 +68,13 @@ def run(module: str, out: Path, make: Callable[[Clock], bool]) -> int:
         return 130
     print(f"{out}: made, {clock}" if made else f"{out}: kept, it holds this data set already")
     return 0
+
+
+def name_the_task(task: str, source: str) -> int:
+    """Of a data set that has no command: print the command that imports it -> exit status 2.
+
+    source: the setting that names where it comes from, if it needs one
+    """
+    command = f"python -m lra_mru.show task={task} {source}".rstrip()
+    print(f"data_prep.{task} is imported by its task; to import it and look at it: {command}", file=sys.stderr)
+    return 2

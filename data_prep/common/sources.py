@@ -21,13 +21,14 @@ def local_path(lra_dir: str, name: str, get_it: str) -> Path:
     return found[0]
 
 
-def hub_splits(hub_id: str | None, get_it: str) -> Any:
+def hub_splits(hub_id: str | None, get_it: str, *, other_key: str) -> Any:
     """All splits of a data set of the hub, or of a folder laid out as one: a `datasets.DatasetDict`.
 
+    other_key: the setting that names a local source instead, which is null here
     Raises ValueError within seconds where it cannot be had; `get_it` says what to do instead.
     """
     if hub_id is None:
-        raise ValueError(f"task.lra_dir=null and task.hub_id=null name no source: {get_it}")
+        raise ValueError(f"{other_key}=null and task.hub_id=null name no source: {get_it}")
     import datasets
     import huggingface_hub
 

@@ -52,6 +52,8 @@ class ListOpsParameters:
             check_int(name, getattr(self, name), minimum=minimum)
         check_int("max_length", self.max_length, minimum=5)
         check_seed("seed", self.seed)
+        if self.max_length > CHUNK_TOKENS:
+            raise ValueError(f"max_length={self.max_length} must be at most {CHUNK_TOKENS}: a tree is made in memory")
         if self.format not in FORMATS:
             raise ValueError(f"format={self.format!r} must be one of {', '.join(FORMATS)}")
         if not self._some_tree_fits():

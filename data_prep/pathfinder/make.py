@@ -186,7 +186,7 @@ def _write_pngs(folder: Path, parameters: PathfinderParameters, workers: int, ad
                     )
                 advance(len(chunk.labels))
             if lines:
-                with whole_file(metadata) as path:
+                with whole_file(metadata, along=[images / f"sample_{i}.png" for i in range(len(lines))]) as path:
                     path.write_text("".join(lines))
             number += 1
 

@@ -15,12 +15,14 @@ from data_prep.common.arguments import OneLineParser
 from data_prep.common.output import until_reader_leaves
 from lra_mru.bench import models
 from lra_mru.bench.arguments import new_file, threads
+from lra_mru.bench.gpu import measure
 from lra_mru.bench.timing import machine
 
 PARTS = {
     "cpu": "scans against torch on this CPU",
     "data": "every task's loader beside the training step that it feeds",
     "kernels": "the GPU kernels: resources, traffic, speed",
+    "gpu": "this GPU in a few minutes: copy, kernels and ops beside the floor and peers, training steps",
     "backbones": "every model against length: training speed, time of a step, bytes of state and activations",
     "throughput": "every model: forward and training time at a fixed batch and at fixed tokens",
 }
@@ -36,7 +38,11 @@ def main() -> None:
         part.add_argument("--threads", type=threads, default=min(2, os.cpu_count() or 1), help="torch threads")
         if name in models.LENGTHS:
             models.add_options(part, name)
+        if name == "gpu":
+            measure.add_options(part)
     options = parser.parse_args()
+    if options.part == "gpu" and not torch.cuda.is_available():
+        parser.error("the part gpu needs a GPU, and torch.cuda.is_available() is false here")
     torch.set_num_threads(options.threads)
     print(machine(), flush=True)
     report = {"machine": machine()} | run(options)
@@ -68,6 +74,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         from lra_mru.bench import data
 
         return {"loading": [asdict(row) | {"ratio": row.ratio, "holds": row.holds} for row in data.run()]}
+    if options.part == "gpu":
+        return measure.run(options)
     if options.part == "kernels":
         from lra_mru.bench import kernels
 

@@ -29,8 +29,13 @@ def new_file(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{path} is a folder: give a file in it")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{path}: make the folder {path.parent} first")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{path} cannot be written")
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be written ({error.strerror})") from error
+    if not existed:
+        path.unlink()
     return path
 
 

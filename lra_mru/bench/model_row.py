@@ -105,7 +105,7 @@ def findings(setting: Setting) -> Iterator[dict[str, Any]]:
     if setting.compile:
         model.compile()
     inputs = torch.randint(VOCABULARY, (setting.batch, setting.length), device=device)
-    lengths = torch.full((setting.batch,), setting.length, device=device)
+    lengths = torch.full((setting.batch,), setting.length)  # on the CPU, as a Batch keeps them
     batch = Batch(inputs=inputs, lengths=lengths, targets=torch.randint(CLASSES, (setting.batch,), device=device))
 
     def loss_of(batch: Batch) -> Tensor:
@@ -118,7 +118,7 @@ def findings(setting: Setting) -> Iterator[dict[str, Any]]:
             yield milliseconds("forward", timed(lambda: loss_of(batch), setting, device))
     if "train" in setting.parts:
         yield {"activation_bytes_per_token": activation_bytes_per_token(model, loss_of, batch)}
-        optimizer, memory = make_optimizer(model, **optim), PeakMemory()
+        optimizer, memory = make_optimizer(model, **optim, fused=device.type == "cuda"), PeakMemory()
 
         def train_step() -> None:
             optimizer.zero_grad()

@@ -1,6 +1,7 @@
 """From a config node to an object; what the node says wrongly is told by the config's own names."""
 
 import inspect
+import logging
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +14,13 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.errors import ConfigError, one_line, shown
 
-REFUSALS = (ValueError, TypeError, OSError, ImportError, NotImplementedError, MisconfigurationException)
+logging.getLogger("hydra.utils").addHandler(logging.NullHandler())  # it prints what it then raises
+REFUSALS = (  # what a constructor raises for values that it cannot take, a size beyond all memory among them
+    *(ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError, RuntimeError),
+    MisconfigurationException,
+)
 
 
 def build(node: DictConfig, where: str, **more: Any) -> Any:
@@ -35,10 +40,6 @@ def build(node: DictConfig, where: str, **more: Any) -> Any:
         if cause is None or isinstance(cause, OmegaConfBaseException):  # no such class, or a key that is missing
             raise ConfigError(f"{where}: {one_line(error)}") from error
         raise
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def check_types(node: DictConfig, where: str, function: Callable[..., Any] | None = None) -> None:
@@ -106,8 +107,3 @@ def described(annotation: Any) -> str:
     if inspect.isclass(origin) and issubclass(origin, Sequence):
         return f"list of {described(inner[0])}" if inner else "list"
     return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
-
-
-def shown(value: Any) -> str:
-    """The value as it stands in a config."""
-    return "null" if value is None else repr(value)

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from pytorch_lightning.strategies import StrategyRegistry
 
+from lra_mru.engine.arguments import nearest
 from lra_mru.engine.errors import ConfigError
 from lra_mru.model import SequenceModel
 
@@ -85,5 +87,9 @@ def check_strategy(trainer: Mapping[str, Any]) -> None:
         name, where = str(strategy), "trainer.strategy"
         if not isinstance(strategy, str):
             raise ConfigError(f"{where}={strategy} must be a name, as auto or ddp")
+        known = [known for known in StrategyRegistry.available_strategies() if known.startswith(("ddp", "fsdp"))]
+        if name not in ("auto", *known):
+            choices = [choice for choice in known if not any(word in choice for word in COPIES)]
+            raise ConfigError(f"{where}={name}: there is no such strategy here{nearest(name, ['auto', *choices])}")
     if any(word in name for word in COPIES):
         raise ConfigError(f"{where}={name}: processes that copy this one are not supported; use trainer=ddp or ddp_cpu")

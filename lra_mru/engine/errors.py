@@ -11,3 +11,13 @@ class RunError(RuntimeError):
 
 class Interrupted(RunError):
     """Ctrl-C or a signal: the run saved a checkpoint and can go on from it. Exit status 1."""
+
+
+def one_line(error: BaseException) -> str:
+    """The text of any error, however many lines it has."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def shown(value: object) -> str:
+    """A value of a config as an error quotes it."""
+    return "null" if value is None else repr(value)

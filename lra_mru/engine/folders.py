@@ -4,8 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from lra_mru.engine.build import shown
-from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.errors import ConfigError, shown
 
 FOLDERS = ("results_dir", "runs_dir", "data_dir")
 
@@ -20,7 +19,7 @@ def check_folders(cfg: DictConfig) -> None:
             folder = Path(value)
             folder.resolve()
             if folder.exists() and not folder.is_dir():
-                raise ConfigError(f"{key}={value} is a file: give {key}=<folder>")
+                raise ConfigError(f"{key}={value} cannot be written: it is a file; give {key}=<folder>")
         except (OSError, RuntimeError) as error:  # RuntimeError: how Python 3.11 and 3.12 name a loop of links
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(f"{key}={value} cannot be used ({reason}): give {key}=<folder>") from error

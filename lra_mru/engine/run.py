@@ -1,24 +1,36 @@
 """One run, from config to record: build, train, choose by validation, test once, write."""
 
+import copy
 import errno
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, open_dict
 from pytorch_lightning.loggers import Logger
 
 from lra_mru.engine.build import build
 from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
 from lra_mru.engine.devices import check_model_precision
 from lra_mru.engine.errors import RunError
+from lra_mru.engine.measuring.failing_length import check_failing_length
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.measuring.telemetry import Telemetry
-from lra_mru.engine.preflight import check, check_precision, finished_record, is_private, make_callbacks, prepare
+from lra_mru.engine.preflight import (
+    check,
+    check_precision,
+    check_ranks,
+    finished_record,
+    is_private,
+    make_callbacks,
+    prepare,
+)
 from lra_mru.engine.preflight.keys import check_groups
+from lra_mru.engine.preflight.rehearsal import Rehearsal
 from lra_mru.engine.recording import record
 from lra_mru.engine.recording.provenance import code_version
 from lra_mru.engine.recording.summary import num_params, summarize
@@ -56,15 +68,19 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     private = is_private(identity, results)
     if not private:
         record.check_writable(results)
-    if not cfg.force and (done := finished_record(identity, results, folder, private)):
-        say(f"{identity} is finished already: {done}. Another seed: seed={cfg.seed + 1}; the same again: force=true")
-        return None if private else done
+
+    def finished() -> Path | None:
+        return None if cfg.force else finished_record(identity, results, folder, private)
+
+    if done := finished():
+        return already(identity, done, private)
 
     torch.manual_seed(cfg.seed)  # initialisation; every training step seeds itself
     task: SequenceTask = build(cfg.task, "task")
     model: SequenceModel = build(cfg.model, "model", spec=task.spec)
     check_groups(cfg, named_groups(model))
     check_model_precision(cfg.trainer.get("precision"), model)
+    check_failing_length(task, cfg.failing_length.cap)
     prepare(task)
     attempt = begin(
         folder,
@@ -78,25 +94,34 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
             "git": code_version(),
             "max_steps": cfg.trainer.max_steps,
         },
+        finished=lambda: finished() is not None,
     )
+    if attempt is None and (done := finished()):
+        return already(identity, done, private)
+    assert attempt is not None
     try:
         with open_logger(cfg, identity, attempt.path) as logger:
-            content = train_and_test(cfg, identity, attempt, task, model, overrides, logger)
-            publish(logger, content)
-        if not is_first_process():
-            return None
-        if not private:
-            return record.write_record(results, identity, attempt, content)
-        say(
-            f"custom budget: no record enters the suite's own results/; {record.write_private_record(attempt, content)}"
-        )
-        return None
+            content = train_and_test(cfg, identity, attempt, task, model, overrides, logger, private)
+            if not is_first_process():
+                return None
+            if private:
+                path = record.write_private_record(attempt, content)
+                say(f"custom budget: no record enters the suite's own results/; {path}")
+            else:
+                path = record.write_record(results, identity, attempt, content)
+            publish(logger, content)  # the record first: nothing that comes after it can take it back
+        return None if private else path
     except OSError as error:
         if error.errno not in FULL_DISK:
             raise
         raise RunError(f"{error.filename or runs}: {error.strerror}; {record.KEPT}") from error
     finally:
         attempt.close()
+
+
+def already(identity: record.Identity, done: Path, private: bool) -> Path | None:
+    say(f"{identity} is finished already: {done}. Another seed: seed={identity.seed + 1}; the same again: force=true")
+    return None if private else done
 
 
 def train_and_test(
@@ -107,6 +132,7 @@ def train_and_test(
     model: SequenceModel,
     overrides: Sequence[str] | None,
     logger: Logger | None,
+    private: bool,
 ) -> dict[str, Any]:
     """The record's content, in the first process; nothing in the others."""
     tested = {s: n for s, n in task.test_sets.items() if model.max_length is None or n <= model.max_length}
@@ -127,11 +153,22 @@ def train_and_test(
         every_steps=every,
         every_minutes=cfg.checkpoint_minutes,
     )
-    callbacks = [meter, stop, checkpoints, *([Telemetry()] if logger else []), *make_callbacks(cfg)]
+    floors = task.floors()
+    summary = partial(summarize, cfg, identity, task, module, overrides=overrides, floors=floors)
+    rehearsal = Rehearsal(
+        task,
+        identity,
+        checkpoints,
+        meter,
+        summarise=summary,
+        folder=attempt.path if private else Path(cfg.results_dir),
+    )
+    callbacks = [rehearsal, meter, stop, checkpoints, *([Telemetry()] if logger else []), *make_callbacks(cfg)]
     trainer = make_trainer(cfg, attempt, every, callbacks, logger)
+    check_ranks(task, tested, trainer.world_size)
     task.device, model.recompute = trainer.strategy.root_device, cfg.trainer.get("activation_checkpointing", False)
     if cfg.trainer.get("cuda_graphs", False):
-        check_replay(trainer, compiled=cfg.compile, recompute=model.recompute)
+        check_replay(trainer, model, compiled=cfg.compile)
         module.replay = Replay(model)
     say(f"{identity}   {describe(model, task)}")
     if cfg.budget.name == "full" and trainer.strategy.root_device.type == "cpu":
@@ -149,7 +186,7 @@ def train_and_test(
     if not is_first_process():
         return {}
     report_metrics(module.results)
-    return summarize(cfg, identity, task, module, trainer, checkpoints, meter, overrides)
+    return summary(trainer, checkpoints, meter)
 
 
 def make_trainer(
@@ -158,9 +195,12 @@ def make_trainer(
     bar = progress_callback()
     settings = OWN_SETTINGS | {key: cfg.trainer[key] for key in OWN_SETTINGS if key in cfg.trainer}
     check_own_settings(settings)
-    lightnings = OmegaConf.masked_copy(cfg.trainer, [str(key) for key in cfg.trainer if key not in OWN_SETTINGS])
+    lightnings = copy.deepcopy(cfg)  # with its parents: max_steps is the budget's
+    with open_dict(lightnings):
+        for key in OWN_SETTINGS:
+            lightnings.trainer.pop(key, None)
     trainer: pl.Trainer = build(
-        lightnings,
+        lightnings.trainer,
         "trainer",
         accelerator=choose_accelerator(cfg.trainer.get("accelerator", "auto")),
         precision=precision_name(cfg.trainer.get("precision")),

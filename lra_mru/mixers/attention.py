@@ -68,7 +68,7 @@ class Attention(Mixer):
         """Whole sequences, or the next steps of a causal one from its cache."""
         batch, num_steps, _ = x.shape
         past = self.initial_state(batch) if state is None else state
-        check_batch(x, past.keys)
+        check_batch(x, past.keys, lengths)
         num_past = past.keys.shape[2]
         assert self.max_length is not None  # of this mixer; others may have none
         if num_past + num_steps > self.max_length:

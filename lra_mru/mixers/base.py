@@ -87,20 +87,27 @@ def count_states(expand: float, d_model: int) -> int:
 
 
 def opening_thresholds(
-    num_units: int, *, train_length: int, min_openings_per_sequence: float, max_openings_per_step: float
+    num_units: int,
+    *,
+    train_length: int,
+    min_openings_per_sequence: float,
+    max_openings_per_step: float,
+    share_slowest: float,
 ) -> Float[Tensor, " N"]:
-    """Thresholds for N gates that open where |c[t]| is above them: from one of the rarest openings to one of the most.
+    """Thresholds of N gates, each of which opens where |c[t]| is above its own: from rare openings to frequent ones.
 
         p_min = min_openings_per_sequence / train_length,   p_max = max_openings_per_step      chances, per step
-        p[i]  = p_min (p_max / p_min)^((i + 1/2) / N),   i = 0 .. N - 1                        log-uniform
+        p[i]  = p_min                                           for the first S = round(share_slowest N) units
+        p[i]  = p_min (p_max / p_min)^((i - S + 1/2) / (N - S))     for i = S .. N - 1: log-uniform
         beta[i] = Phi^-1(1 - p[i] / 2)                          P(|c| > beta) = 2 (1 - Phi(beta)) for c ~ N(0, 1)
 
-    Every factor of ten between p_min and p_max gets as many units as any other. With 0.02 and 0.5 at 300 steps p goes
-    from 6.7e-5 to 0.5, nearly four factors of ten, and beta from 3.99 to 0.67: of 64 units, 16 or 17 hold for 10 to
-    100 steps, as many for 100 to 1,000. Where a sequence is so short that p_min is above p_max, all units have p_max.
+    With 0.02, 0.5 and a share of 0.5 at 300 steps, of 64 units 32 have p = 6.7e-5 and beta = 3.99; those of the other
+    32 go from there to p = 0.5 and beta = 0.67, nearly four factors of ten, 8 units to each. Where a sequence is so
+    short that p_min is above p_max, all units have p_max.
 
     Shapes:  -> (N,) float64
-    Raises:  ValueError for a rate that is no number above 0, more than one opening per step, or no step at all
+    Raises:  ValueError for a rate that is no number above 0, more than one opening per step, a share outside [0, 1],
+             or no step at all
     """
     if train_length < 1:
         raise ValueError(f"train_length={train_length} must be at least 1 step")
@@ -110,15 +117,32 @@ def opening_thresholds(
         )
     if not 0 < max_openings_per_step <= 1:
         raise ValueError(f"max_openings_per_step={max_openings_per_step} must be a chance, above 0 and at most 1")
+    if not 0 <= share_slowest <= 1:
+        raise ValueError(f"share_slowest={share_slowest} must be in [0, 1]: a share of the units")
     p_min = min(min_openings_per_sequence / train_length, max_openings_per_step)
-    place = (torch.arange(num_units, dtype=torch.float64) + 0.5) / num_units
+    num_spread = num_units - round(share_slowest * num_units)
+    place = torch.zeros(num_units, dtype=torch.float64)
+    place[num_units - num_spread :] = (torch.arange(num_spread, dtype=torch.float64) + 0.5) / max(num_spread, 1)
     return -torch.special.ndtri(p_min * (max_openings_per_step / p_min) ** place / 2)
 
 
-def check_batch(x: Shaped[Tensor, "B L D"], state: Shaped[Tensor, "B ..."]) -> None:
-    """Raises ValueError unless every row of x has its own row of the state."""
-    if len(state) != len(x):
-        raise ValueError(f"state is of {len(state)} rows, x of {len(x)}: start one for x with initial_state({len(x)})")
+def check_batch(
+    x: Shaped[Tensor, "B L D"], state: Shaped[Tensor, "B ..."], lengths: Int[Tensor, " B"] | None = None
+) -> None:
+    """Raises ValueError unless every row of x has its own row of the state, and a length in [1, L] if any has one.
+
+    Lengths on a GPU are not read, for that would wait for it: a model has checked them before.
+    """
+    rows, num_steps = x.shape[:2]  # not x.shape[0], which would fix the batch size of torch.export
+    if state.shape[0] != rows:
+        raise ValueError(f"state is of {state.shape[0]} rows, x of {rows}: start one for x with initial_state({rows})")
+    if lengths is None or torch.compiler.is_compiling() or lengths.device.type != "cpu":
+        return
+    if lengths.shape != (rows,):
+        raise ValueError(f"lengths has shape {tuple(lengths.shape)}, expected ({rows},): one for every row of x")
+    shortest, longest = lengths.min().item(), lengths.max().item()
+    if shortest < 1 or longest > num_steps:
+        raise ValueError(f"lengths reach from {shortest} to {longest}, but x has 1 to {num_steps} steps")
 
 
 def real_steps(x: Shaped[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None) -> Bool[Tensor, "B L"]:
@@ -132,7 +156,7 @@ def last_state(h: Shaped[Tensor, "B L N"], lengths: Int[Tensor, " B"] | None) ->
     """h at each row's last real step; the last step of all where no lengths are given."""
     if lengths is None:
         return h[:, -1]
-    return h[torch.arange(len(h), device=h.device), lengths - 1]
+    return h[torch.arange(h.shape[0], device=h.device), lengths - 1]
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:

@@ -1,7 +1,7 @@
 """Any causal mixer, read in both directions."""
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float, Int
@@ -30,15 +30,39 @@ class Bidirectional(Mixer):
         if lengths is None:
             return self.rightward(x)[0] + self.leftward(x.flip(1))[0].flip(1), None
         length = x.shape[1]
-        step = torch.arange(length, device=x.device).expand(len(x), -1)  # (B, L)
+        step = torch.arange(length, device=x.device).expand(x.shape[0], -1)  # (B, L)
         end = lengths[:, None]
         mirror = torch.where(step < end, end - 1 - step, step)[..., None].expand_as(x)  # its own inverse
         forth, _ = self.rightward(x, lengths)
-        back, _ = self.leftward(x.gather(1, mirror), lengths)
-        return forth + back.gather(1, mirror), None
+        back, _ = self.leftward(_Mirrored.apply(x, mirror), lengths)
+        return forth + _Mirrored.apply(back, mirror), None
 
     def initial_state(self, batch_size: int) -> NoReturn:
         raise ValueError("a bidirectional mixer has no state to go on from: set bidirectional=false")
 
     def state_bytes(self, num_steps: int) -> NoReturn:
         raise ValueError("a bidirectional mixer has no state to go on from: set bidirectional=false")
+
+
+class _Mirrored(torch.autograd.Function):
+    """x.gather(1, mirror) for a mirror that is its own inverse: so the gradient is gathered by it, too, where torch
+    would add every element to its place, on a GPU with atomic additions."""
+
+    @staticmethod
+    def forward(x: Tensor, mirror: Tensor) -> Tensor:
+        return x.gather(1, mirror)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+        ctx.save_for_forward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (mirror,) = ctx.saved_tensors
+        return _Mirrored.apply(gradients[0], mirror), None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        (mirror,) = ctx.saved_tensors
+        return tangents[0].gather(1, mirror)

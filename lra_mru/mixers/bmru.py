@@ -44,6 +44,7 @@ class BMRU(Mixer):
         expand: float,
         min_openings_per_sequence: float,
         max_openings_per_step: float,
+        share_slowest: float,
         alpha: float,
         carry_grad: float,
         learned_start: bool,
@@ -59,10 +60,11 @@ class BMRU(Mixer):
             train_length=train_length,
             min_openings_per_sequence=min_openings_per_sequence,
             max_openings_per_step=max_openings_per_step,
+            share_slowest=share_slowest,
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.to_threshold = nn.Linear(d_model, num_states)
-        self.alpha = nn.Parameter(torch.full((num_states,), alpha))
+        self.alpha = nn.Parameter(torch.full((num_states,), float(alpha)))
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.start = nn.Parameter(torch.randn(num_states)) if learned_start else None
         self.num_states, self.carry_grad = num_states, carry_grad
@@ -90,8 +92,8 @@ class BMRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         candidate, threshold = self.to_candidate(x), self.to_threshold(x).abs()  # (B, L, N)
         h = bmru_scan(candidate, threshold, self.alpha, state, carry_grad=self.carry_grad)
         return self.to_output(h), last_state(h, lengths)
@@ -114,7 +116,7 @@ class BMRU(Mixer):
         """open: share of open gates over the real steps; plus: share of +alpha among the states that are not 0."""
         candidate, threshold = self.to_candidate(x), self.to_threshold(x).abs()  # (B, L, N)
         real = real_steps(x, lengths)
-        h = bmru_scan(candidate, threshold, self.alpha, self.initial_state(len(x)))[real]
+        h = bmru_scan(candidate, threshold, self.alpha, self.initial_state(x.shape[0]))[real]
         return {
             "open": (candidate.abs() > threshold)[real].float().mean(),
             "plus": (h * self.alpha > 0).sum() / (h != 0).sum().clamp(min=1),

@@ -44,6 +44,7 @@ class CMRU(Mixer):
         expand: float,
         min_openings_per_sequence: float,
         max_openings_per_step: float,
+        share_slowest: float,
         alpha: float,
     ) -> None:
         super().__init__()
@@ -55,10 +56,11 @@ class CMRU(Mixer):
             train_length=train_length,
             min_openings_per_sequence=min_openings_per_sequence,
             max_openings_per_step=max_openings_per_step,
+            share_slowest=share_slowest,
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.to_threshold = nn.Linear(d_model, num_states)
-        self.alpha = nn.Parameter(torch.full((num_states,), alpha))
+        self.alpha = nn.Parameter(torch.full((num_states,), float(alpha)))
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.num_states = num_states
 
@@ -82,15 +84,15 @@ class CMRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         n = linear_scan(state.new_ones(self.num_states), self._pulses(x).to(state.dtype), state)  # (B, L, N)
         return self.to_output((self.alpha * n).to(x.dtype)), last_state(n, lengths)
 
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """open: share of open gates over the real steps; plus: share of states above 0 among those that are not 0."""
         real, pulses = real_steps(x, lengths), self._pulses(x)
-        h = (self.alpha * pulses.to(wide(x.dtype)).cumsum(1))[real]
+        h = (self.alpha * pulses.long().cumsum(1))[real]  # whole numbers: a GPU adds those in any order, and exactly
         return {
             "open": (pulses != 0)[real].float().mean(),
             "plus": (h > 0).sum() / (h != 0).sum().clamp(min=1),

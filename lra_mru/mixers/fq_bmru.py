@@ -49,6 +49,7 @@ class FQBMRU(Mixer):
         expand: float,
         min_openings_per_sequence: float,
         max_openings_per_step: float,
+        share_slowest: float,
         lower_threshold: float,
         alpha: float,
     ) -> None:
@@ -63,11 +64,12 @@ class FQBMRU(Mixer):
             train_length=train_length,
             min_openings_per_sequence=min_openings_per_sequence,
             max_openings_per_step=max_openings_per_step,
+            share_slowest=share_slowest,
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.half_width = nn.Parameter(half_width.to(torch.get_default_dtype()))
         self.midpoint = nn.Parameter(lower_threshold + self.half_width.detach())
-        self.alpha = nn.Parameter(torch.full((num_states,), alpha))
+        self.alpha = nn.Parameter(torch.full((num_states,), float(alpha)))
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.num_states = num_states
 
@@ -89,8 +91,8 @@ class FQBMRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         h = self._states(self._distance(x), state)
         return self.to_output(h.to(x.dtype)), last_state(h, lengths)
 
@@ -110,7 +112,7 @@ class FQBMRU(Mixer):
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """open: share of steps at which a unit writes or forgets, over the real steps; plus: share of states alpha."""
         distance, real = self._distance(x), real_steps(x, lengths)
-        h = self._states(distance, self.initial_state(len(x)))
+        h = self._states(distance, self.initial_state(x.shape[0]))
         return {
             "open": (distance.abs() > self.half_width.abs())[real].float().mean(),
             "plus": (h != 0)[real].float().mean(),

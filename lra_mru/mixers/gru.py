@@ -36,7 +36,7 @@ class GRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         h, _ = self.recurrence(x, state[None].contiguous())  # (B, L, N)
         return self.to_output(h), last_state(h, lengths)

@@ -74,8 +74,8 @@ class LRU(Mixer):
         state: Complex[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Complex[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         log_nu, log_theta, log_gamma = (
             p.to(state.real.dtype) for p in (self.log_nu, self.log_theta, self.log_gamma)
         )  # complex numbers have no 16 bits

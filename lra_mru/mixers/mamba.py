@@ -76,8 +76,8 @@ class Mamba(Mixer):
         self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None, state: MambaState | None = None
     ) -> tuple[Float[Tensor, "B L D"], MambaState]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        window, h0 = self.initial_state(len(x)) if state is None else state
-        check_batch(x, h0)
+        window, h0 = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, h0, lengths)
         u, gate = self.in_proj(x).chunk(2, dim=-1)  # (B, L, E)
         u = torch.cat((window.to(u.dtype), u), dim=1)  # (B, d_conv - 1 + L, E)
         v = silu(self._convolve(u))
@@ -113,7 +113,7 @@ class Mamba(Mixer):
         if lengths is None:
             return u[:, u.shape[1] - size :]
         step = lengths[:, None] + torch.arange(size, device=u.device)  # u starts with size steps of the old window
-        return u[torch.arange(len(u), device=u.device)[:, None], step]
+        return u[torch.arange(u.shape[0], device=u.device)[:, None], step]
 
     def load_public(self, state_dict: Mapping[str, Tensor], prefix: str = "") -> None:
         """Takes the weights of a published Mamba block, e.g. with prefix "backbone.layers.0.mixer.".

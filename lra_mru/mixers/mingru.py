@@ -44,8 +44,8 @@ class MinGRU(Mixer):
         state: Float[Tensor, "B N"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B N"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         gate, candidate = self.to_gate(x).to(state.dtype), self.to_candidate(x).to(state.dtype)  # (B, L, N)
         h = linear_scan(torch.sigmoid(-gate), torch.sigmoid(gate) * candidate, state)
         return self.to_output(h.to(x.dtype)), last_state(h, lengths)

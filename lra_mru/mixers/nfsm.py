@@ -80,8 +80,8 @@ class NFSM(Mixer):
         state: Int[Tensor, "B K"] | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Int[Tensor, "B K"]]:
         """Whole sequences; returns the outputs and the state after each row's last real step."""
-        state = self.initial_state(len(x)) if state is None else state
-        check_batch(x, state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        check_batch(x, state, lengths)
         h = self._scan(x, state)  # (B, L, K n)
         if self.training and self.spread_cost:
             self._cost = self.spread_cost * self._sampled_excess(x, h.detach(), lengths)
@@ -93,9 +93,21 @@ class NFSM(Mixer):
         cost, self._cost = self._cost, None
         return cost
 
+    def encode_state(self, state: Int[Tensor, "B K"]) -> Int[Tensor, "B K"]:
+        return state.view(torch.int8)
+
+    def decode_state(self, codes: Int[Tensor, "B K"]) -> Int[Tensor, "B K"]:
+        return codes.contiguous().view(torch.uint8)
+
+    def margin(self, x: Float[Tensor, "B D"], state: Int[Tensor, "B K"]) -> Float[Tensor, " B"]:
+        """The smallest lead of the best next state over the second best, in the columns in use, of all heads."""
+        theta = self.to_table(x).unflatten(1, (self.num_states, self.num_heads, self.num_states))  # (B, n, K, n)
+        best = theta.gather(3, state.long()[:, None, :, None].expand(-1, self.num_states, -1, 1)).topk(2, dim=1).values
+        return (best[:, 0] - best[:, 1]).amin(dim=(1, 2))
+
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """moves: share of steps at which a head changes its state; excess: by how much scores lie too far apart."""
-        h = self._by_head(self._scan(x, self.initial_state(len(x))))  # (B, L, K, n)
+        h = self._by_head(self._scan(x, self.initial_state(x.shape[0])))  # (B, L, K, n)
         real = torch.ones_like(x[..., 0], dtype=torch.bool)  # (B, L)
         if lengths is not None:
             real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
@@ -120,11 +132,11 @@ class NFSM(Mixer):
 
     def _sampled_excess(self, x: Tensor, h: Tensor, lengths: Tensor | None) -> Tensor:
         """At one random step of every row that has two."""
-        rows, length = torch.arange(len(x), device=x.device), x.shape[1]
+        rows, length = torch.arange(x.shape[0], device=x.device), x.shape[1]
         last = torch.full_like(rows, length) if lengths is None else lengths
         if length == 1:
             return x.new_zeros(())
-        step = 1 + (torch.rand(len(x), device=x.device) * (last - 1)).long().clamp(max=length - 2)
+        step = 1 + (torch.rand(x.shape[0], device=x.device) * (last - 1)).long().clamp(max=length - 2)
         return self._excess(x[rows, step], self._by_head(h[rows, step - 1]))
 
     def _excess(self, x: Float[Tensor, "M D"], before: Float[Tensor, "M K n"]) -> Float[Tensor, ""]:

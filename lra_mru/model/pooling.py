@@ -28,7 +28,7 @@ def checked_lengths(lengths: Int[Tensor, " B"] | None, inputs: Shaped[Tensor, "B
 
 def last_real(x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B D"]:
     """x at each row's last real step."""
-    return x[:, -1] if lengths is None else x[torch.arange(len(x), device=x.device), lengths - 1]
+    return x[:, -1] if lengths is None else x[torch.arange(x.shape[0], device=x.device), lengths - 1]
 
 
 def mean_real(x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None) -> Float[Tensor, "B D"]:

@@ -58,6 +58,9 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
 
         config = json.loads(fetch(CONFIG).read_text())
         _compare(f"{model_id}/{CONFIG}", set(config), set(inspect.signature(cls).parameters))
+        for part in ("spec", "mixers"):
+            if not isinstance(config[part], dict):
+                raise ValueError(f"{model_id}/{CONFIG}: {part}={config[part]!r} must hold names and values")
         spec, mixers = TaskSpec(**config["spec"]), {name: _maker(node) for name, node in config["mixers"].items()}
         model = cls(**(config | {"spec": spec, "mixers": mixers}))
         try:
@@ -89,10 +92,15 @@ def _described(make_mixer: Any) -> dict[str, Any]:
     return {"_target_": f"{make_mixer.func.__module__}.{make_mixer.func.__qualname__}", **make_mixer.keywords}
 
 
-def _maker(node: dict[str, Any]) -> functools.partial[Mixer]:
+def _maker(node: Any) -> functools.partial[Mixer]:
     """The reverse; a config that names anything but a mixer of ours is refused, for its file may come from anywhere."""
+    if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
+        raise ValueError(f"config holds the mixer {node!r}: it must name its class as _target_")
     module, _, name = node["_target_"].rpartition(".")
-    found = getattr(importlib.import_module(module), name, None) if module.startswith(MIXERS) else None
+    try:
+        found = getattr(importlib.import_module(module), name, None) if module.startswith(MIXERS) else None
+    except ImportError:
+        found = None
     if not (inspect.isclass(found) and issubclass(found, Mixer)):
         raise ValueError(f"config names {node['_target_']!r}: it must be a mixer in {MIXERS.rstrip('.')}")
     return functools.partial(found, **{key: value for key, value in node.items() if key != "_target_"})

@@ -46,7 +46,7 @@ def make_encoder(spec: TaskSpec, d_model: int) -> nn.Module:
 
 def make_mixer(make: Callable[[], Mixer], bidirectional: bool) -> Mixer:
     """The mixer; two of its kind, one for each direction, if the model reads both ways and the mixer does not."""
-    mixer = make()
+    mixer = make()  # of three, the first is only asked for its direction: its draws are part of what a seed gives
     return Bidirectional(make) if bidirectional and mixer.causal else mixer
 
 
@@ -61,6 +61,8 @@ class SequenceModel(Pretrained):
     norm:          "layer" or "rms", before mixer and MLP
     pooling:       "last" reads the last real step, "mean" averages the real steps; ignored by per-step tasks
     bidirectional: wraps every causal mixer so that it reads both ways
+    recompute:     an attribute, False at first: True keeps of each block its input alone, and computes the block again
+                   for the backward pass, with the same random draws
 
     Shapes:  inputs (B, L) ids or (B, L, d_input) vectors, lengths (B,), or None where no row is padded
              -> logits (B, C), or (B, L, C) per step
@@ -115,7 +117,7 @@ class SequenceModel(Pretrained):
         self.blocks = nn.ModuleList(blocks)
         self.norm = make_norm()
         self.head = PairHead(d_model, spec.num_classes) if spec.pairs else nn.Linear(d_model, spec.num_classes)
-        self.recompute = False  # True: training keeps a block's input alone, and computes the block again for backward
+        self.recompute = False
 
     def forward(
         self, inputs: Shaped[Tensor, "B L *d_input"], lengths: Int[Tensor, " B"] | None = None
@@ -124,7 +126,7 @@ class SequenceModel(Pretrained):
         x = self.encoder(inputs)  # (B, L, D)
         for block in self.blocks:
             if self.recompute and torch.is_grad_enabled():
-                x, _ = checkpoint(block, x, lengths, use_reentrant=False)  # draws what was drawn before, too
+                x, _ = checkpoint(block, x, lengths, use_reentrant=False)
             else:
                 x, _ = block(x, lengths)
         return self.head(self.norm(x if self.spec.per_step else POOLINGS[self.pooling](x, lengths)))

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -29,6 +29,8 @@ class Record:
 
     trials: configurations of the sweep that this one was chosen from; 1 where there was none
     git:   commit and dirty flag of the source; None where it was no git checkout
+    failing_length: rows, cap, longest T tried, and for each bar the T at which too few are right, or None; None where
+           it was not measured
     Units: accuracies and floors in [0, 1]; throughput in steps without padding (tokens) per second; memory in bytes;
            wall_s in seconds
     """
@@ -47,6 +49,7 @@ class Record:
     git: dict[str, Any] | None
     num_params: int
     metrics: dict[str, float]
+    failing_length: dict[str, Any] | None
     skipped: dict[str, str]
     floors: dict[str, float]
     throughput: dict[str, float | None]
@@ -61,6 +64,7 @@ class Record:
     bidirectional: bool
     pooling: str
     finished_at: str
+    certificate: dict[str, Any] | None = None  # of the file beside the record, if there is one
 
     @property
     def run(self) -> tuple[str, ...]:
@@ -130,7 +134,22 @@ def load_record(path: Path) -> Record:
     record = parse(path, raw)
     if DIGEST in raw and raw[DIGEST] != _digest(raw):
         raise ValueError(f"{path}: its content is not what was written: delete it and run its command again")
-    return record
+    return replace(record, certificate=_certificate(path, raw))
+
+
+def _certificate(path: Path, raw: dict[str, Any]) -> dict[str, Any] | None:
+    """What `python -m lra_mru.certify` wrote beside the record. Raises: ValueError where it is of other weights"""
+    place = path.with_suffix(".certificate.json")
+    if not place.exists():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        of_these_weights = found["weights_sha256"] == raw["best_weights_sha256"] and isinstance(found["grade"], str)
+    except (ValueError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{place}: not a readable certificate ({error}): delete it and certify again") from error
+    if not of_these_weights:
+        raise ValueError(f"{place}: it is of other weights than {path.name}: delete it and certify again")
+    return found
 
 
 def parse(path: Path, raw: Any) -> Record:
@@ -139,9 +158,10 @@ def parse(path: Path, raw: Any) -> Record:
         found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
         read = " and ".join(map(str, SCHEMAS))
         raise ValueError(f"{path}: schema {found!r}, this report reads {read}: use the version that wrote it, or rerun")
-    older = {"trials": 1, "name_rule": 1} | ({"attempt": 1} if raw["schema"] == 1 else {})
+    older = {"trials": 1, "name_rule": 1, "failing_length": None} | ({"attempt": 1} if raw["schema"] == 1 else {})
     raw = older | raw  # what records did not say before there were sweeps, attempts and a second rule
-    record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in fields(Record)})
+    stored = [field for field in fields(Record) if field.name != "certificate"]
+    record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in stored})
     _check_numbers(path, record)
     folder = Path(record.task) / f"{record.model}-{record.config_hash}"
     _check_words(path, record)

@@ -15,8 +15,12 @@ NOT_COMPUTED = (
     *("seed", "results_dir", "data_dir", "runs_dir", "logger", "trials"),
     *("resume", "force", "checkpoint_minutes"),
 )
-# rows are checked, wherever they come from; how many of them are evaluated or loaded at a time changes no score
-NOT_COMPUTED_OF_TASK = ("seed", "data_dir", "lra_dir", "mnist_dir", "hub_id", "num_workers", "eval_batch_tokens")
+# rows are checked, wherever they come from; how many of them are evaluated or loaded at a time changes no score, and
+# neither do further validation sets, which are read after training
+NOT_COMPUTED_OF_TASK = (
+    *("seed", "data_dir", "lra_dir", "mnist_dir", "hub_id", "num_workers", "eval_batch_tokens"),
+    *("val_lengths", "val_examples"),
+)
 # on which devices, seen by which tools; a batch is the global one, and recomputed activations are the same
 NOT_COMPUTED_OF_TRAINER = (
     *("_target_", "accelerator", "devices", "num_nodes", "strategy", "benchmark", "log_every_n_steps"),
@@ -54,6 +58,8 @@ def computed(config: Mapping[str, Any]) -> dict[str, Any]:
     found["trainer"] = {k: v for k, v in trainer.items() if v not in NEUTRAL_OF_TRAINER.get(k, ())}
     if not found.get("callbacks"):
         found.pop("callbacks", None)
+    if (found.get("failing_length") or {}).get("cap") is None:  # not measured
+        found.pop("failing_length", None)
     return {key: _plain(value) for key, value in found.items()}
 
 

@@ -10,9 +10,10 @@ from data_prep.common.checks import check_int
 from data_prep.common.counter_rng import stream_key
 from lra_mru.spec import NO_TARGET, TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask, Stream
 from lra_mru.tasks.machine import NO_STATE, Machine
 from lra_mru.tasks.parts import Array, Spans
+from lra_mru.tasks.varied import FewLetters, check_train_words, varied_length
 
 DISTRACTORS = ("symbols", "gaussian")
 
@@ -30,6 +31,10 @@ class CopyFirst(GeneratedTask):
     alphabet of distractors is held for ever once it is held for one pass over the alphabet; noise has tails, and
     E[s] has the norm of noise and no marker, so that `gaussian` is the harder claim.
 
+    train_words: plain: training rows are drawn as all others. varied: every second step has rows of another T,
+                 log-uniform on 0 .. T, and each training row has a random subset of the distractors only (symbols).
+                 Words of few letters or of no length are rare among random ones: a model need not be right on them
+
     Shapes:  symbols (B, T + 1) int64; gaussian (B, T + 1, d_input) float32
     Units:   T and eval_lengths in distractors, test_sets in steps: T + 1
     Raises:  ValueError for T < 1, unknown distractors, counts below 1, or lists of different length
@@ -38,6 +43,7 @@ class CopyFirst(GeneratedTask):
     """
 
     distractors: str
+    train_words: str
     num_symbols: int
     num_distractors: int
     d_input: int
@@ -48,6 +54,7 @@ class CopyFirst(GeneratedTask):
         super().__post_init__()
         if self.distractors not in DISTRACTORS:
             raise ValueError(f"distractors={self.distractors!r} must be one of {', '.join(DISTRACTORS)}")
+        check_train_words(self.train_words)
         check_int("num_symbols", self.num_symbols, minimum=2)
         check_int("num_distractors", self.num_distractors, minimum=1)
         check_int("d_input", self.d_input, minimum=1)
@@ -57,7 +64,7 @@ class CopyFirst(GeneratedTask):
             if self.symbolic
             else f"{self.num_symbols} codes of width {self.d_input}"
         )
-        self.variant = f"{self.distractors}, T = {self.T}, {detail}"
+        self.variant = f"{self.distractors}, T = {self.T}, {detail}{', varied' if self.train_words == 'varied' else ''}"
         self.spec = TaskSpec(
             kind="tokens" if self.symbolic else "vectors",
             vocab_size=self.num_symbols + self.num_distractors if self.symbolic else None,
@@ -90,6 +97,17 @@ class CopyFirst(GeneratedTask):
                 vectors[:, 0] = self.codebook()[symbols[:, 0]]
             noise.fill(vectors if first else vectors[:, 1:])
             yield vectors
+
+    def training(self, step: int) -> tuple[int, Stream]:
+        if self.train_words == "plain":
+            return self.T, self.stream
+        T = varied_length(self.name, self.seed, step, low=0, high=self.T) if step % 2 else self.T
+        return T, self._varied if self.symbolic else self.stream
+
+    def _varied(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
+        symbols, few = draws.integers(self.num_symbols, 1), FewLetters(draws, self.num_distractors)
+        for _ in spans:  # one: training rows come whole
+            yield np.concatenate([symbols, few.pick(draws.uniforms(T)) + self.num_symbols], axis=1), symbols[:, 0]
 
     def oracle(self, inputs: Array) -> Array:
         if self.symbolic:

@@ -8,9 +8,10 @@ import numpy as np
 from data_prep.common.checks import check_int
 from lra_mru.spec import NO_TARGET, TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask, Stream
 from lra_mru.tasks.machine import NO_STATE, Machine
 from lra_mru.tasks.parts import Array, Spans
+from lra_mru.tasks.varied import FewLetters, check_train_words, varied_length
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -27,6 +28,9 @@ class FlipFlop(GeneratedTask):
 
     Chance is 1 / S. Floor latest_symbol: the symbol shown last, written or to be ignored.
 
+    train_words: plain: training rows are drawn as all others. varied: every second step has rows of another T,
+                 log-uniform on 2 .. T, each of a random subset of the tokens, one as often as the other
+
     Shapes:  (B, T) int64; targets per step
     Raises:  ValueError where T or an eval length is below 2, or p_ignore outside [0, 1)
     Source:  Liu et al., "Exposing attention glitches with flip-flop language modeling", arXiv 2306.00946: T = 256
@@ -34,6 +38,7 @@ class FlipFlop(GeneratedTask):
              token, and no read shows its answer: so a model may look ahead and learn nothing by it.
     """
 
+    train_words: str
     num_symbols: int
     p_ignore: float
 
@@ -43,9 +48,11 @@ class FlipFlop(GeneratedTask):
         check_int("num_symbols", self.num_symbols, minimum=2)
         if not 0 <= self.p_ignore < 1:
             raise ValueError(f"p_ignore={self.p_ignore} must be in [0, 1)")
+        check_train_words(self.train_words)
         super().__post_init__()
         self.check_lengths(minimum=2, reason="a write and a read")
-        self.variant = f"{self.num_symbols} symbols, {self.p_ignore:g} ignored, T = {self.T}"
+        words = ", varied" if self.train_words == "varied" else ""
+        self.variant = f"{self.num_symbols} symbols, {self.p_ignore:g} ignored, T = {self.T}{words}"
         self.spec = TaskSpec(
             kind="tokens",
             vocab_size=2 * self.num_symbols + 1,
@@ -71,6 +78,19 @@ class FlipFlop(GeneratedTask):
             answers = latest(written, written < self.num_symbols)[:, 1:]
             held = answers[:, -1:]
             yield inputs, np.where(inputs == read, answers, NO_TARGET)
+
+    def training(self, step: int) -> tuple[int, Stream]:
+        if self.train_words == "plain" or step % 2 == 0:
+            return self.T, self.stream
+        return varied_length(self.name, self.seed, step, low=2, high=self.T), self._varied
+
+    def _varied(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
+        writes, few = draws.integers(self.num_symbols, 1), FewLetters(draws, 2 * self.num_symbols + 1)
+        for _ in spans:  # one: training rows come whole
+            inputs = few.pick(draws.uniforms(T))
+            inputs[:, :1], inputs[:, -1] = writes, 2 * self.num_symbols
+            answers = latest(inputs, inputs < self.num_symbols)
+            yield inputs, np.where(inputs == 2 * self.num_symbols, answers, NO_TARGET)
 
     def oracle(self, inputs: Array) -> Array:
         answers, held = np.empty_like(inputs), inputs[:, 0]

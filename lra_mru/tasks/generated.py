@@ -1,7 +1,7 @@
 """Tasks whose rows are made on demand: nothing on disk, no end of training rows, a test at any length."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,9 @@ UNBOUNDED = 2**62  # rows of a generated training set: no run reaches its end
 MAX_ATTEMPTS = 100  # per row. Where half of all rows are taken, 100 attempts fail with probability 2**-100
 CHUNK_ROWS = 64  # rows made together where a whole set is looked through; fewer if they have more
 CHUNK_STEPS = 2**20  # steps than this in all
+
+
+Stream = Callable[[Draws, int, Spans], Iterator[tuple[Array, Array]]]  # as GeneratedTask.stream
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -86,6 +89,11 @@ class GeneratedTask(SequenceTask):
         of a Batch of rows that all have last - first steps; a target of the whole row stands in each of its parts.
         """
 
+    def training(self, step: int) -> tuple[int, Stream]:
+        """Length of the rows of a training step, one for all, and what draws them: as in every other set, unless a task
+        says otherwise."""
+        return self.T, self.stream
+
     def build(self, draws: Draws, T: int) -> tuple[Array, Array]:
         """Whole rows of length T: inputs and targets."""
         [row] = self.stream(draws, T, [(0, self.num_steps(T))])
@@ -114,8 +122,9 @@ class GeneratedTask(SequenceTask):
         """Finds out before training whether T leaves rows to train on; `stage` makes no difference."""
         self.train_set().__getitems__([0])
 
-    def train_set(self) -> "GeneratedSet":
-        return self._rows("train")
+    def train_set(self) -> "TrainingSet":
+        rows = self._rows("train")
+        return TrainingSet(task=self, key=rows.key, num_rows=rows.num_rows, T=rows.T, taken=rows.taken)
 
     def train_rows(self, step: int) -> Rows:
         return np.arange(step * self.batch_size, (step + 1) * self.batch_size, dtype=np.int64)
@@ -128,6 +137,16 @@ class GeneratedTask(SequenceTask):
 
     def test_set(self, suffix: str) -> "GeneratedSet":
         return self._rows("test" + suffix)
+
+    def fresh_set(self, T: int, num_rows: int) -> "GeneratedSet":
+        """Rows of any length T that stand in no set of the task by name: another stream of draws."""
+        return GeneratedSet(
+            task=self,
+            key=stream_key(self.name, f"fresh@{T}", self.data_seed),
+            num_rows=num_rows,
+            T=T,
+            taken=np.empty(0, dtype=np.uint64),
+        )
 
     def floors(self) -> dict[str, float]:
         tolerance = self.spec.tolerance or 0
@@ -191,15 +210,20 @@ class GeneratedSet(SequenceSet):
 
     def arrays(self, index: Rows) -> tuple[Array, Array]:
         """Inputs and targets of the rows `index`."""
-        inputs, targets = self.task.build(Draws(self.key, index), self.T)
-        if not len(self.taken):
+        return self._distinct(index, self.T, self.task.stream)
+
+    def _distinct(self, index: Rows, T: int, stream: Stream) -> tuple[Array, Array]:
+        """Rows of length T, made anew while they are taken."""
+        span = [(0, self.task.num_steps(T))]
+        [(inputs, targets)] = stream(Draws(self.key, index), T, span)
+        if not len(self.taken) or T != self.T:
             return inputs, targets
         for attempt in range(1, MAX_ATTEMPTS):
             clashes = np.isin(row_hashes(inputs), self.taken)
             if not clashes.any():
                 return inputs, targets
             draws = Draws(stream_key(self.key, attempt), index[clashes])
-            inputs[clashes], targets[clashes] = self.task.build(draws, self.T)
+            [(inputs[clashes], targets[clashes])] = stream(draws, T, span)
         raise self._too_few_rows()
 
     def hashes(self) -> NDArray[np.uint64]:
@@ -239,6 +263,14 @@ class GeneratedSet(SequenceSet):
             f"T={self.T} leaves too few rows for train, {self.task.num_val} for val and {self.task.num_test} for test "
             "to differ: raise T, or lower num_val and num_test"
         )
+
+
+class TrainingSet(GeneratedSet):
+    """Training rows: the rows of one step have one length, which a task may change from step to step."""
+
+    def __getitems__(self, rows: list[int]) -> Batch:
+        T, stream = self.task.training(rows[0] // self.task.batch_size)
+        return batch_of(*self._distinct(np.asarray(rows, dtype=np.int64), T, stream))
 
 
 def batch_of(inputs: Array, targets: Array) -> Batch:

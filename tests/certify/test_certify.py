@@ -200,3 +200,39 @@ def test_the_command_writes_checks_and_refuses(composed, tmp_path, monkeypatch, 
     assert_refused_in_one_line(main, ["runs/parity", "--max-states", "0"], "max_states=0 must be at least 1", capsys)
     assert_refused_in_one_line(main, ["nowhere"], "nowhere: no best.ckpt", capsys)
     assert_refused_in_one_line(main, ["runs/parity", "--max-sates", "3"], "unrecognized arguments", capsys)
+
+
+@pytest.mark.parametrize("name", ["bmru", "fq_bmru", "nfsm"])
+def test_every_mixer_of_finite_states_gives_codes_margins_and_a_walk_that_is_repeated(composed, name):
+    task = build(composed("task=state_tracking", "task.monoid=z2").task, "task")
+    torch.manual_seed(1)
+    model = lra_mru.make_model(name, spec=task.spec, d_model=8, depth=2, block_params=60).eval()
+    machine = ModelMachine(model)
+    codes, letters = np.repeat(machine.start(), 6, axis=0), np.array([0, 1, 1, 0, 1, 0])
+    for _ in range(4):  # a step from codes is a step of the model from the state that they stand for
+        step = machine.step(codes, letters)
+        logits, state = model.step(torch.from_numpy(letters), machine._decode(codes))
+        assert np.array_equal(machine._encode(state), step.codes)
+        assert np.array_equal(logits.argmax(-1).numpy(), step.answers)
+        assert (step.margins >= 0).all()
+        codes = step.codes
+    found = certificate(model, task, max_states=300)
+    assert found["float64"]["disagreeing_steps"] == found["other_batch_size"]["disagreeing_steps"] == 0
+
+
+def test_a_margin_is_how_far_the_nearest_decision_lies(composed):
+    """Moved by less than its margin nothing changes, by more than it something does: the threshold of one unit."""
+    mixer = lra_mru.make_mixer("bmru", d_model=8, train_length=20)
+    torch.manual_seed(0)
+    x, state = torch.randn(50, 8), mixer.initial_state(50)
+    margin, (_, before) = mixer.margin(x, state), mixer.step(x, state)
+    for factor, same in [(0.99, True), (1.01, False)]:
+        for row in range(50):
+            changed = []
+            for sign in (-1, 1):
+                moved = lra_mru.make_mixer("bmru", d_model=8, train_length=20)
+                moved.load_state_dict(mixer.state_dict())
+                with torch.no_grad():
+                    moved.to_threshold.bias += sign * factor * margin[row]
+                changed.append(not torch.equal(moved.step(x[row : row + 1], state[:1])[1], before[row : row + 1]))
+            assert any(changed) != same

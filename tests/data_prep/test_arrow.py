@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -115,11 +116,11 @@ def test_an_interrupted_set_keeps_whole_files_and_goes_on(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         ensure(tmp_path / "set", RECIPE, stopping(KeyboardInterrupt()))
     (left,) = tmp_path.iterdir()
-    assert [path.name for path in left.iterdir()] == ["train.arrow"]
+    assert [path.name for path in left.glob("[!.]*")] == ["train.arrow"]  # and a hidden file with its SHA-256
     kept = (left / "train.arrow").stat().st_ino
 
     def go_on(folder: Path) -> dict:
-        assert [path.name for path in folder.iterdir()] == ["train.arrow"]
+        assert [path.name for path in folder.glob("[!.]*")] == ["train.arrow"]
         with whole_file(folder / "test.arrow") as path:
             path.write_bytes(b"test")
         return {"rows": {}}
@@ -128,6 +129,80 @@ def test_an_interrupted_set_keeps_whole_files_and_goes_on(tmp_path: Path) -> Non
     verify(tmp_path / "set", RECIPE)
     assert (tmp_path / "set/train.arrow").stat().st_ino == kept
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_file_that_changed_since_it_was_written_is_made_again(tmp_path: Path) -> None:
+    """One bit of a whole file that an interrupted maker left, and a file that nobody wrote."""
+    with pytest.raises(KeyboardInterrupt):
+        ensure(tmp_path / "set", RECIPE, stopping(KeyboardInterrupt()))
+    (left,) = tmp_path.iterdir()
+    content = bytearray((left / "train.arrow").read_bytes())
+    content[0] ^= 1
+    (left / "train.arrow").write_bytes(content)
+    (left / "stray.arrow").write_bytes(b"stray")
+
+    def go_on(folder: Path) -> dict:
+        assert not list(folder.glob("*.arrow"))
+        return write(folder)
+
+    assert ensure(tmp_path / "set", RECIPE, go_on)
+    verify(tmp_path / "set", RECIPE)
+    assert not list((tmp_path / "set").rglob("*.sha256"))
+
+
+def test_a_file_that_rots_before_it_is_signed_is_found(tmp_path: Path) -> None:
+    def rotten(folder: Path) -> dict:
+        with whole_file(folder / "train.arrow") as path:
+            path.write_bytes(b"train")
+        (folder / "train.arrow").write_bytes(b"trail")
+        return {"rows": {}}
+
+    assert ensure(tmp_path / "set", RECIPE, rotten)
+    with pytest.raises(ValueError, match="does not have the SHA-256"):
+        verify(tmp_path / "set", RECIPE)
+
+
+def test_files_that_belong_together_are_kept_together(tmp_path: Path) -> None:
+    """Pictures and the list of them: with one picture changed, all are made again."""
+
+    def write_pictures(folder: Path) -> dict:
+        made.append(not (folder / "meta/list").exists())
+        if made[-1]:
+            for part in ("meta", "imgs"):
+                (folder / part).mkdir(exist_ok=True)
+            pictures = [folder / "imgs/0.png", folder / "imgs/1.png"]
+            for picture in pictures:
+                picture.write_bytes(picture.name.encode())
+            with whole_file(folder / "meta/list", along=pictures) as path:
+                path.write_text("two")
+        if stops.pop():
+            raise KeyboardInterrupt
+        return {"rows": {}}
+
+    made: list[bool] = []
+    for change, expected in ((b"0.png", [True, False]), (b"O.png", [True, True])):
+        made.clear()
+        stops, out = [False, True], tmp_path / change.decode()
+        with pytest.raises(KeyboardInterrupt):
+            ensure(out, RECIPE, write_pictures)
+        (left,) = tmp_path.glob(".*")
+        (left / "imgs/0.png").write_bytes(change)
+        assert ensure(out, RECIPE, write_pictures)
+        assert made == expected
+        verify(out, RECIPE)
+        assert (out / "imgs/0.png").read_bytes() == b"0.png"
+        manifest = json.loads((out / "manifest.json").read_text())
+        assert list(manifest["sha256"]) == ["imgs/0.png", "imgs/1.png", "meta/list"]
+
+
+@pytest.mark.parametrize("name", ["train-00001-of-00001.arrow", "more/notes.txt", ".hidden"])
+def test_a_file_that_the_manifest_does_not_know_is_refused_by_name(made: Path, name: str) -> None:
+    (made / name).parent.mkdir(exist_ok=True)
+    (made / name).write_bytes((made / "train.arrow").read_bytes())
+    with pytest.raises(ValueError, match=f"{re.escape(name)} does not stand in manifest.json: take it away"):
+        ensure(made, RECIPE, write)
+    (made / name).unlink()
+    assert not ensure(made, RECIPE, write)
 
 
 def test_another_recipe_takes_nothing_from_an_interrupted_one(tmp_path: Path) -> None:
@@ -239,6 +314,7 @@ def test_a_full_disk_gets_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         assert done.returncode == 1, done.stderr
         assert f"cannot write {folder / 'set'}: " in done.stderr
         assert "File too large" in done.stderr
+        assert "free space there, or name a folder on another disk" in done.stderr
         assert done.stderr.count("\n") == 1
         assert [path.name for path in folder.iterdir()] == ["set-compiled"]
 

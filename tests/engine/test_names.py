@@ -166,7 +166,7 @@ def test_a_run_goes_on_with_a_smaller_evaluation_batch(go, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(SequenceClassifier, "test_step", no_memory)
+        patch.setattr(SequenceClassifier, "on_test_epoch_end", no_memory)
         with pytest.raises(MemoryError):
             go("bmru")
     with monkeypatch.context() as patch:

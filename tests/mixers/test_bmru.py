@@ -17,7 +17,8 @@ def make(**changes) -> BMRU:
         train_length=300,
         expand=1.0,
         min_openings_per_sequence=1.0,
-        max_openings_per_step=1 / 300,
+        max_openings_per_step=0.5,
+        share_slowest=1.0,
         alpha=1.0,
         carry_grad=0.0,
         learned_start=False,
@@ -32,7 +33,7 @@ def states(mixer: BMRU, x: torch.Tensor) -> torch.Tensor:
 
 
 def test_every_state_is_zero_or_plus_or_minus_alpha():
-    mixer = make(alpha=0.7, max_openings_per_step=0.1)
+    mixer = make(alpha=0.7, share_slowest=0.0)
     h = states(mixer, torch.randn(4, 300, 64) * 2)
     assert set(h.unique().tolist()) == {-torch.tensor(0.7).item(), 0.0, torch.tensor(0.7).item()}
 
@@ -51,19 +52,19 @@ def test_learned_start_is_a_state_like_any_other_and_learns():
 @pytest.mark.parametrize(("openings", "length"), [(1.0, 300), (0.02, 300), (10.0, 2000), (5.0, 7)])
 def test_gates_open_at_log_uniform_rates_at_initialisation(openings, length):
     """Measured on normalised inputs, over 32 neighbours at a time: a row of W_c is of length 1 on average alone."""
-    mixer = make(train_length=length, min_openings_per_sequence=openings, max_openings_per_step=0.5, d_model=256)
+    mixer = make(train_length=length, min_openings_per_sequence=openings, share_slowest=0.25, d_model=256)
     x = torch.nn.functional.layer_norm(torch.randn(40_000, 256), (256,))
     candidate, threshold = mixer.to_candidate(x), mixer.to_threshold(x).abs()
     found = (candidate.abs() > threshold).double().mean(0).view(8, 32).mean(1)
-    low = min(openings / length, 0.5)
-    wanted = (low * (0.5 / low) ** ((torch.arange(256) + 0.5) / 256).double()).view(8, 32).mean(1)
-    assert wanted[-1] / wanted[0] == pytest.approx((0.5 / low) ** (7 / 8), rel=1e-6)
+    slowest = min(openings / length, 0.5)
+    spread = slowest * (0.5 / slowest) ** ((torch.arange(192) + 0.5) / 192).double()
+    wanted = torch.cat((torch.full((64,), slowest, dtype=torch.float64), spread)).view(8, 32).mean(1)
     torch.testing.assert_close(found, wanted, rtol=0.4, atol=0)
     assert found.mean().item() == pytest.approx(wanted.mean().item(), rel=0.05)
 
 
-def test_one_rate_for_all_units_where_both_ends_are_equal():
-    mixer = make(d_model=64, train_length=300, min_openings_per_sequence=0.02, max_openings_per_step=0.02 / 300)
+def test_all_units_start_alike_where_all_are_the_slowest():
+    mixer = make(train_length=300, min_openings_per_sequence=0.02, share_slowest=1.0)
     assert mixer.to_threshold.bias.unique().tolist() == [pytest.approx(3.98786, abs=1e-4)]  # Phi^-1(1 - 1 / 30,000)
 
 
@@ -81,7 +82,7 @@ def test_carry_grad_changes_the_backward_pass_alone():
     x = torch.randn(2, 50, 64)
     grads, outputs = [], []
     for carry_grad in (0.0, 1.0):
-        mixer = make(carry_grad=carry_grad, max_openings_per_step=0.5)
+        mixer = make(carry_grad=carry_grad, share_slowest=0.0)
         y, _ = mixer(x)
         y[:, -1].sum().backward()
         outputs.append(y.detach())
@@ -103,6 +104,8 @@ def test_carry_grad_changes_the_backward_pass_alone():
         ({"max_openings_per_step": 0.0}, "max_openings_per_step=0.0"),
         ({"max_openings_per_step": 1.5}, "max_openings_per_step=1.5"),
         ({"max_openings_per_step": NAN}, "max_openings_per_step=nan"),
+        ({"share_slowest": -0.1}, "share_slowest=-0.1"),
+        ({"share_slowest": NAN}, "share_slowest=nan"),
         ({"alpha": -1.0}, "alpha=-1.0"),
         ({"alpha": NAN}, "alpha=nan"),
         ({"carry_grad": 5.0}, "carry_grad=5.0"),

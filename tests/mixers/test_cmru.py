@@ -16,6 +16,7 @@ def make(**changes) -> CMRU:
         expand=1.0,
         min_openings_per_sequence=0.02,
         max_openings_per_step=0.5,
+        share_slowest=0.0,
         alpha=0.7,
     )
     return CMRU(**(values | changes))

@@ -209,8 +209,8 @@ def test_signed_mamba_equals_its_equations(dtype):
 def test_bmru_equals_its_equations(dtype, carry_grad):
     torch.manual_seed(0)
     mixer = BMRU(
-        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5, alpha=0.7,
-        carry_grad=carry_grad, learned_start=False,
+        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5,
+        share_slowest=0.0, alpha=0.7, carry_grad=carry_grad, learned_start=False,
     )  # fmt: skip
     torch.nn.init.normal_(mixer.to_threshold.weight, std=0.3)
     torch.nn.init.normal_(mixer.to_candidate.bias, std=0.3)
@@ -221,7 +221,13 @@ def test_bmru_equals_its_equations(dtype, carry_grad):
 def test_cmru_equals_its_equations(dtype):
     torch.manual_seed(0)
     mixer = CMRU(
-        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5, alpha=0.7
+        d_model=D,
+        train_length=L,
+        expand=1.5,
+        min_openings_per_sequence=3.0,
+        max_openings_per_step=0.5,
+        share_slowest=0.0,
+        alpha=0.7,
     )
     torch.nn.init.normal_(mixer.to_threshold.weight, std=0.3)
     torch.nn.init.normal_(mixer.to_candidate.bias, std=0.3)
@@ -233,7 +239,7 @@ def test_fq_bmru_equals_its_equations(dtype):
     torch.manual_seed(0)
     mixer = FQBMRU(
         d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5,
-        lower_threshold=0.5, alpha=0.7,
+        share_slowest=0.0, lower_threshold=0.5, alpha=0.7,
     )  # fmt: skip
     torch.nn.init.normal_(mixer.midpoint, mean=1.0, std=0.3)
     with torch.no_grad():

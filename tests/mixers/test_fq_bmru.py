@@ -16,6 +16,7 @@ def make(**changes) -> FQBMRU:
         expand=1.0,
         min_openings_per_sequence=0.5,
         max_openings_per_step=0.5,
+        share_slowest=0.0,
         lower_threshold=1.0,
         alpha=0.7,
     )

@@ -64,6 +64,10 @@ def test_weights_of_another_shape_are_named(saved):
         (lambda config: config.update(width=3), r"missing \[\], foreign \['width'\]"),
         (lambda config: config["mixers"]["lru"].update(_target_="os.system"), "config names 'os.system'"),
         (lambda config: config["mixers"]["lru"].update(_target_="lra_mru.mixers.lru.linear_scan"), "must be a mixer"),
+        (lambda config: config["mixers"]["lru"].pop("_target_"), "must name its class as _target_"),
+        (lambda config: config["mixers"]["lru"].update(_target_="lra_mru.mixers.no.LRU"), "must be a mixer"),
+        (lambda config: config.update(mixers={"lru": None}), "must name its class as _target_"),
+        (lambda config: config.update(spec=[]), "must hold names and values"),
     ],
 )
 def test_a_config_of_something_else_is_refused(saved, edit, message):

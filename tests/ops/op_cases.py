@@ -12,13 +12,15 @@ from torch import Tensor
 import lra_mru.ops
 
 OPS = [m.name for m in pkgutil.iter_modules(lra_mru.ops.__path__) if m.ispkg and not m.name.startswith("_")]
-DOUBLE = {torch.float32: torch.float64, torch.bfloat16: torch.float64, torch.complex64: torch.complex128}
+DOUBLE = dict.fromkeys([torch.float16, torch.bfloat16, torch.float32], torch.float64)
+DOUBLE[torch.complex64] = torch.complex128
 TOLERANCE = {  # of the largest value that the reference gives in double precision; the same for every op
     torch.float64: 1e-10,
     torch.complex128: 1e-10,
     torch.float32: 1e-5,
     torch.complex64: 1e-5,
     torch.bfloat16: 1e-2,
+    torch.float16: 2e-3,
 }
 
 
@@ -58,11 +60,19 @@ def outputs_and_gradients(function: Callable[..., Any], arguments: dict[str, Any
     outputs = function(**arguments)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     generator = torch.Generator().manual_seed(1)
-    weights = [torch.randn(y.shape, dtype=torch.float64, generator=generator).to(y.dtype) for y in outputs]
+    weights = [torch.randn(y.shape, dtype=torch.float64, generator=generator).to(y) for y in outputs]
     inputs = {name: x for name, x in arguments.items() if has_gradient(x)}
     gradients = torch.autograd.grad(outputs, list(inputs.values()), weights)
     found = {f"output {i}": y.detach() for i, y in enumerate(outputs)}
     return found | {f"d{name}": gradient for name, gradient in zip(inputs, gradients, strict=True)}
+
+
+def on(device: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same numbers on a device, again as leaves."""
+    return {
+        name: x.detach().to(device).requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x
+        for name, x in arguments.items()
+    }
 
 
 def in_double(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from lra_mru.ops.linear_scan import linear_scan
 from lra_mru.ops.selective_scan import selective_scan
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 1e-2)], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 1e-2), (torch.float16, 2e-3)], ids=str
+)
 @pytest.mark.parametrize("constant", [False, True])
 def test_hardly_any_decay_over_100_000_steps(dtype: torch.dtype, tolerance: float, constant: bool) -> None:
-    """|a| = 1 - 1e-6, against float64 fed with the same numbers; bfloat16 cannot hold such an a per step."""
+    """|a| = 1 - 1e-6, against float64 fed with the same numbers; 16 bits cannot hold such an a per step."""
     torch.manual_seed(0)
     length, a = 100_000, torch.tensor(1 - 1e-6)
     decay = a.repeat(3) if constant else a.to(dtype).repeat(1, length, 3)
@@ -61,13 +63,22 @@ def test_nan_in_delta_stays_in_its_channel_of_selective_scan() -> None:
     assert h[0].isnan().all(-1).tolist() == [False, True]
 
 
-def test_bfloat16_rounds_as_torch_does() -> None:
-    values = torch.cat(
-        [torch.randn(4096), torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 3.39e38])]
-    )
-    ones, start = torch.ones(1, 1, len(values), dtype=torch.bfloat16), values[None]
-    h = linear_scan(ones, torch.zeros_like(ones), start)
-    assert torch.equal(h[0, 0].nan_to_num(7.0), values.bfloat16().nan_to_num(7.0))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_sixteen_bits_round_as_torch_does(dtype: torch.dtype) -> None:
+    """From float32: subnormal numbers, those halfway between two others, and those beyond the largest."""
+    edges = [0.0, -0.0, float("inf"), -float("inf"), float("nan"), 3.39e38, 65504.0, 65519.996, 65520.0, 2.0**-24]
+    halfway = [2.0**-25, 1.001 * 2.0**-25, 3 * 2.0**-25, 1 + 2.0**-11, 1 + 3 * 2.0**-11, 1 + 2.0**-8, 1 + 3 * 2.0**-8]
+    sizes = torch.randn(8192) * 10 ** torch.linspace(-9, 5, 8192)
+    values = torch.cat([torch.randn(4096), sizes, torch.tensor(edges + halfway), -torch.tensor(halfway)])
+    ones, start = torch.ones(1, 1, len(values), dtype=dtype), values[None]
+    h = linear_scan(ones, -torch.zeros_like(ones), start)
+    assert torch.equal(h[0, 0].nan_to_num(7.0), values.to(dtype).nan_to_num(7.0))
+
+
+def test_every_float16_is_read_as_torch_reads_it() -> None:
+    every = torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.float16)
+    h = linear_scan(every[None, None], torch.zeros(1, 1, 2**16).half(), torch.ones(1, 2**16))
+    assert torch.equal(h[0, 0].nan_to_num(7.0), every.nan_to_num(7.0))
 
 
 SEQUENCE, LONGER, ROW = torch.zeros(1, 4, 3), torch.zeros(1, 5, 3), torch.zeros(3)
@@ -93,7 +104,7 @@ BAD = [
     ),
     (bmru_scan, BMRU | {"alpha": ROW[:2]}, ValueError, r"alpha has shape \(2,\), expected \(3,\)"),
     (bmru_scan, BMRU | {"c": SEQUENCE[:, :0]}, ValueError, "c has length 0"),
-    (bmru_scan, BMRU | {"c": SEQUENCE.cfloat()}, TypeError, "c has dtype torch.complex64, expected one of bfloat16"),
+    (bmru_scan, BMRU | {"c": SEQUENCE.cfloat()}, TypeError, "c has dtype torch.complex64, expected one of float16"),
     (bmru_scan, BMRU | {"h0": ROW}, ValueError, "h0 has shape"),
     (bmru_scan, BMRU | {"carry_grad": 1.5}, ValueError, r"carry_grad=1.5 must lie in \[0, 1\]"),
     (selective_scan, SELECTIVE | {"delta": LONGER}, ValueError, r"delta has shape \(1, 5, 3\), expected \(1, 4, 3\)"),
@@ -105,6 +116,12 @@ BAD = [
     (selective_scan, SELECTIVE | {"z": SEQUENCE.bfloat16()}, TypeError, "z has dtype torch.bfloat16"),
     (selective_scan, SELECTIVE | {"C": STATES.to("meta")}, ValueError, "C is on meta, expected cpu"),
     (selective_scan, SELECTIVE | {"h0": ROW}, ValueError, "h0 has shape"),
+    *((linear_scan, LINEAR | {k: SEQUENCE.numpy()}, TypeError, f"{k} is a numpy.ndarray") for k in ("a", "b", "h0")),
+    *((bmru_scan, BMRU | {k: SEQUENCE.numpy()}, TypeError, f"{k} is a numpy.ndarray") for k in (*BMRU, "h0")),
+    *((selective_scan, SELECTIVE | {k: 1.0}, TypeError, f"{k} is a builtins.float") for k in (*SELECTIVE, "D", "h0")),
+    *((linear_scan, LINEAR | {k: None}, TypeError, f"{k} is None, expected a torch.Tensor") for k in LINEAR),
+    *((bmru_scan, BMRU | {k: None}, TypeError, f"{k} is None, expected a torch.Tensor") for k in BMRU),
+    *((selective_scan, SELECTIVE | {k: None}, TypeError, f"{k} is None, expected a torch.Tensor") for k in SELECTIVE),
 ]
 
 

@@ -1,5 +1,6 @@
 """Checks before a run starts: what can be refused is refused before anything is built, and in one line."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -13,6 +14,7 @@ from lra_mru.engine.devices import check_devices
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.folders import check_folders
 from lra_mru.engine.preflight.keys import check_keys
+from lra_mru.engine.preflight.kinds import check_kinds
 from lra_mru.engine.preflight.ranges import check_ranges
 from lra_mru.engine.recording import record
 from lra_mru.engine.recording.protocol import CUSTOM, budgets, task_of_experiment
@@ -31,12 +33,10 @@ def check(cfg: DictConfig, task: str) -> None:
     Raises: ConfigError
     """
     check_folders(cfg)
+    check_kinds(cfg)
     check_keys(cfg)
     check_types(cfg.optim, "optim", make_optimizer)
     check_ranges(cfg)
-    for switch in ("force", "compile"):
-        if not isinstance(cfg[switch], bool):
-            raise ConfigError(f"{switch}={cfg[switch]} must be true or false")
     name = cfg.budget.name
     if not isinstance(name, str) or name not in budgets():
         raise ConfigError(f"budget.name={name}: there is no such budget{nearest(str(name), budgets())}")
@@ -67,6 +67,19 @@ def check_precision(cfg: DictConfig, trainer: pl.Trainer) -> None:
         raise ConfigError(
             f"trainer.precision={asked}: {trainer.strategy.root_device.type} has none; write {trainer.precision}"
         )
+
+
+def check_ranks(task: SequenceTask, tested: Iterable[str], world_size: int) -> None:
+    """Every process of a data-parallel run needs a row of every set. Raises: ConfigError"""
+    if world_size == 1:
+        return
+    sizes = {"validation": len(task.val_set())} | {f"test{suffix}": len(task.test_set(suffix)) for suffix in tested}
+    for name, rows in sizes.items():
+        if rows < world_size:
+            raise ConfigError(
+                f"trainer.devices: {world_size} processes cannot share the {rows} rows of {name}: "
+                f"use at most {rows} processes, or give the set more rows"
+            )
 
 
 def make_callbacks(cfg: DictConfig) -> list[pl.Callback]:

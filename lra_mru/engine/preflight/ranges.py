@@ -27,6 +27,8 @@ class Range:
     def holds(self, value: Any) -> bool:
         if value is None:
             return self.optional
+        if isinstance(value, int) and abs(value) > MAX_SEED:
+            return False
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
             return False
         if not math.isfinite(value):
@@ -51,6 +53,9 @@ RANGES = {  # of a dotted key; * is any name
     "budget.steps": COUNT,
     "budget.val_every_steps": COUNT,
     "trainer.max_steps": COUNT,
+    "failing_length.cap": Range(1, whole=True, optional=True),
+    "failing_length.rows": COUNT,
+    "failing_length.bars.*": Range(0, 1, above=True),
     "trainer.accumulate_grad_batches": COUNT,
     "trainer.num_nodes": COUNT,
     "trainer.log_every_n_steps": COUNT,
@@ -63,8 +68,8 @@ RANGES = {  # of a dotted key; * is any name
     "optim.groups.*.weight_decay": AT_LEAST_0,
     "logger.connect_timeout_s": POSITIVE,
     "logger.finish_timeout_s": POSITIVE,
-    "model.d_model": COUNT,
-    "model.depth": COUNT,
+    "model.d_model": Range(1, 65_536, whole=True),
+    "model.depth": Range(1, 10_000, whole=True),
     "model.block_params": Range(0, above=True, optional=True),
     "model.dropout": Range(0, 1, below=True),
     "model.mixers.*.expand": POSITIVE,
@@ -91,14 +96,20 @@ def check_ranges(cfg: DictConfig) -> None:
     A key without a range here (a user's own mixer) must at least be finite; its constructor knows the rest.
     """
     for key, value in _leaves(cfg, ""):
-        found = next((r for pattern, r in RANGES.items() if _matches(key, pattern)), None)
+        found = _range_of(key)
         if found is not None:
             if not found.holds(value):
                 raise ConfigError(f"{key}={_shown(value)} must be {found}")
         elif isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{key}={value} must be a finite number")
+        elif isinstance(value, int) and abs(value) > MAX_SEED:
+            raise ConfigError(f"{key}={value} must be an integer of 64 bits")
     if not isinstance(cfg.optim.get("betas"), ListConfig) or len(cfg.optim.betas) != 2:
         raise ConfigError(f"optim.betas={cfg.optim.get('betas')} must be two numbers, as [0.9,0.999]")
+
+
+def _range_of(key: str) -> Range | None:
+    return next((found for pattern, found in RANGES.items() if _matches(key, pattern)), None)
 
 
 def _matches(key: str, pattern: str) -> bool:
@@ -110,11 +121,11 @@ def _shown(value: Any) -> str:
 
 
 def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Every plain value with its dotted key; entries of a list count from 0."""
+    """Every plain value with its dotted key, and whatever stands where a number must; entries of a list count from 0."""
     plain: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     pairs = plain.items() if isinstance(plain, dict) else enumerate(plain)
     for key, value in pairs:
-        if isinstance(value, (dict, list)):
+        if isinstance(value, (dict, list)) and _range_of(f"{prefix}{key}") is None:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -114,7 +114,7 @@ def write_record(results_dir: Path, identity: Identity, attempt: Attempt, conten
             if taken or path.exists():  # a damaged file stays, too
                 while (path := folder / f"seed{identity.seed}.attempt{number}.json").exists():
                     number += 1
-            attempt.note(record=str(path.resolve()))
+            attempt.note(record=attempt.relative(path))
             with suppress(FileExistsError):  # another process was faster: look again
                 files.write_whole(path, as_text(content | {"attempt": number}).encode(), overwrite=False)
                 return path
@@ -125,7 +125,7 @@ def write_record(results_dir: Path, identity: Identity, attempt: Attempt, conten
 def write_private_record(attempt: Attempt, content: dict[str, Any]) -> Path:
     """In the attempt's own folder, for a run whose record enters no results. Raises RunError if the disk refuses."""
     path = attempt.path / "record.json"
-    attempt.note(record=str(path.resolve()))
+    attempt.note(record=attempt.relative(path))
     try:
         files.write_whole(path, as_text(content | {"attempt": attempt.number}).encode(), overwrite=True)
     except OSError as error:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from omegaconf import DictConfig
 
 from lra_mru.engine.measuring.bandwidth import copy_bytes_per_s, least_step_bytes
+from lra_mru.engine.measuring.failing_length import failing_lengths
 from lra_mru.engine.measuring.memory import activation_bytes_per_token
 from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.recording import record
@@ -19,6 +21,7 @@ from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.model import SequenceModel
 from lra_mru.records.naming import RULE
 from lra_mru.tasks.base import SequenceTask
+from lra_mru.tasks.generated import GeneratedTask
 
 
 def num_params(model: SequenceModel) -> int:
@@ -34,11 +37,14 @@ def summarize(
     checkpoints: Checkpoints,
     meter: Speedometer,
     overrides: Sequence[str] | None,
+    floors: dict[str, float],
 ) -> dict[str, Any]:
     """Everything the leaderboard may show of this run, and everything needed to repeat it."""
     model, device = module.model, trainer.strategy.root_device
     limit = model.max_length
-    activations = activation_bytes_per_token(model, module.loss, next(iter(task.val_dataloader())))
+    batch = trainer.precision_plugin.convert_input(next(iter(task.val_dataloader())))
+    batch = move_data_to_device(batch, module.device)
+    activations = activation_bytes_per_token(model, module.loss, batch)
     return {
         "schema": record.SCHEMA,
         "model": identity.model,
@@ -61,7 +67,8 @@ def summarize(
             for suffix, steps in sets.items()
             if limit is not None and steps > limit
         },
-        "floors": task.floors(),
+        "failing_length": failing(cfg, model, task, device),
+        "floors": floors,
         "throughput": meter.throughput(trainer.world_size),
         "memory": meter.memory.figures()
         | {"activation_bytes_per_token": activations, "state_bytes": model.state_bytes(task.spec.max_length)},
@@ -86,6 +93,14 @@ def summarize(
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_s": round(checkpoints.seconds, 1),
     }
+
+
+def failing(cfg: DictConfig, model: SequenceModel, task: SequenceTask, device: torch.device) -> dict[str, Any] | None:
+    """The failing lengths of the tested weights; None where they are not asked for."""
+    asked = cfg.failing_length
+    if asked.cap is None or not isinstance(task, GeneratedTask):
+        return None
+    return failing_lengths(model, task, cap=asked.cap, rows=asked.rows, bars=list(asked.bars), device=device)
 
 
 def setup_of(cfg: DictConfig, trainer: pl.Trainer) -> dict[str, Any]:

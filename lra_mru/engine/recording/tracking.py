@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,29 +27,49 @@ def open_logger(cfg: DictConfig, identity: Identity, folder: Path) -> Iterator[L
     if not cfg.get("logger"):
         yield None
         return
-    logger: Logger = build(cfg.logger, "logger")(folder=folder, identity=identity)
+    try:
+        logger: Logger = build(cfg.logger, "logger")(folder=folder, identity=identity)
+    except TypeError as error:  # of a key that it does not take
+        raise ConfigError(f"logger: {error}") from error
     status = 1
     try:
         yield logger
         status = 0
     finally:
         if isinstance(logger, WandbLogger) and is_first_process():
-            logger.experiment.finish(exit_code=status)
+            try:
+                logger.experiment.finish(exit_code=status)
+            except Exception as error:  # W&B raises whatever it likes, and nothing of it may cost a run
+                warn(f"W&B could not end its run ({_line(error)})")
 
 
 def publish(logger: Logger | None, content: Mapping[str, Any]) -> None:
-    """The record: its numbers as the run's summary, the whole as an artifact. Does nothing without W&B."""
+    """The record: its numbers as the run's summary, the whole as an artifact. Does nothing without W&B.
+
+    Called when the record is safe: what goes wrong here is a warning.
+    """
     if not isinstance(logger, WandbLogger) or not is_first_process():
         return
+    try:
+        _publish(logger.experiment, content)
+    except Exception as error:  # W&B raises whatever it likes, and the record is written
+        warn(f"W&B was not told of the record ({_line(error)}); the record itself is written")
+
+
+def _publish(run: Any, content: Mapping[str, Any]) -> None:
     import wandb  # an extra: only who asks for it has it
 
-    run = logger.experiment
     numbers = content["metrics"] | content["throughput"] | content["memory"] | {"num_params": content["num_params"]}
     run.summary.update({name: value for name, value in numbers.items() if value is not None})
-    artifact = wandb.Artifact(f"{content['task']}-{content['model']}-{content['config_hash']}", type="record")
+    name = f"{content['task']}-{content['model']}-{content['config_hash']}"
+    artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", name), type="record")  # W&B takes no other characters
     with artifact.new_file(f"seed{content['seed']}.json") as file:
         json.dump(content, file, indent=1, sort_keys=True)
     run.log_artifact(artifact)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def csv_logger(*, folder: Path, identity: Identity) -> CSVLogger:
@@ -68,6 +89,8 @@ def wandb_logger(
     finish_timeout_s: float,
 ) -> WandbLogger:
     """A W&B run: online, or offline where it was asked for, or where no server answers within connect_timeout_s.
+
+    WANDB_MODE in the environment, as offline or disabled, wins over `offline`.
 
     A resumed run keeps its id, which stands in folder/wandb_id; under `wandb agent` the agent gives it.
     Raises: ConfigError if wandb is not installed
@@ -103,12 +126,16 @@ def wandb_logger(
         )
 
     try:
-        run = start("offline" if offline else "online")
+        run = start(os.environ.get("WANDB_MODE") or ("offline" if offline else "online"))
     except (wandb.Error, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        warn(f"W&B cannot be reached ({reason}): the run goes on offline; later: wandb sync {folder}/wandb/offline-*")
+        warn(
+            f"W&B cannot be reached ({_line(error)}): the run goes on offline; later: wandb sync {folder}/wandb/offline-*"
+        )
         wandb.teardown()  # else the id counts as in use
-        run = start("offline")
+        try:
+            run = start("offline")
+        except (wandb.Error, ValueError) as again:
+            raise ConfigError(f"logger: W&B cannot start ({_line(again)}); logger=csv needs none") from again
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     say(f"W&B: {run.dir if run.offline else run.url}")

@@ -1,7 +1,8 @@
 """The attempts at a run: a working folder each, so that none overwrites another, and what each has come to.
 
 <runs_dir>/<task>/<model>-<hash8>/seed<k>/attempt<n>/
-    attempt.json    which run, by which command, where its record goes, how far it is
+    attempt.json    which run, by which command, where its record goes, how far it is. Paths in it start at this folder,
+                    so that it can be moved; a run goes on without the file, too
     lock            held by the process that works on it: it dies with the process, whatever kills that
     last.ckpt, previous.ckpt, best.ckpt
 """
@@ -10,12 +11,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from lra_mru import files
+from lra_mru.engine.console import warn
 from lra_mru.engine.errors import ConfigError, RunError
 
 JOIN_WAIT_S = 60.0  # how long the other processes of a data-parallel run wait for the first to open the attempt
@@ -52,11 +54,28 @@ class Attempt:
         except OSError as error:
             raise RunError(f"{self.path} cannot be written ({error.strerror}); its checkpoints are kept") from error
 
+    def relative(self, path: Path) -> str:
+        """How attempt.json names a path: from the attempt's own folder on."""
+        return os.path.relpath(path.resolve(), self.path.resolve())
+
+    def _noted(self, key: str) -> Path | None:
+        """The path that attempt.json names, from where this process works; None if it names none."""
+        noted = self.notes.get(key)
+        return (self.path / noted).resolve() if isinstance(noted, str) else None
+
     @property
     def record(self) -> Path | None:
         """The record that this attempt has written, if it has."""
-        path = self.notes.get("record")
-        return Path(path) if path and Path(path).exists() else None
+        path = self._noted("record")
+        return path if path and path.exists() else None
+
+    def serves(self, results_dir: Path) -> bool:
+        """Whether its record goes to results_dir: as attempt.json says, or because it names no folder that is there.
+
+        So a run goes on after its folders were moved, and after attempt.json was lost.
+        """
+        noted = self._noted("results_dir")
+        return noted is None or not noted.exists() or noted == results_dir.resolve()
 
     @property
     def state(self) -> str:
@@ -70,7 +89,7 @@ class Attempt:
     def start_from(self, checkpoint: Path | None) -> None:
         """Decides where to start from, for this process and those that join."""
         self.checkpoint = checkpoint
-        self.note(start=str(checkpoint.resolve()) if checkpoint else None)
+        self.note(start=self.relative(checkpoint) if checkpoint else None)
 
     def acquire(self) -> bool:
         """Whether this process now works on the attempt, alone."""
@@ -86,21 +105,30 @@ class Attempt:
 def find(folder: Path) -> list[Attempt]:
     """The attempts below the folder of a run, oldest first."""
     found = [Attempt(path) for path in folder.glob("attempt*") if path.name.removeprefix("attempt").isdigit()]
-    return sorted((attempt for attempt in found if attempt.notes), key=lambda attempt: attempt.number)
+    found = [attempt for attempt in found if attempt.notes or any(attempt.path.glob("*.ckpt"))]
+    return sorted(found, key=lambda attempt: attempt.number)
 
 
 def newest(folder: Path, results_dir: Path) -> Attempt | None:
     """The newest attempt whose record goes to results_dir."""
-    wanted = str(results_dir.resolve())
-    return next((attempt for attempt in reversed(find(folder)) if attempt.notes.get("results_dir") == wanted), None)
+    return next((attempt for attempt in reversed(find(folder)) if attempt.serves(results_dir)), None)
 
 
-def open_attempt(folder: Path, *, go_on: bool, results_dir: Path, above: int, facts: Mapping[str, Any]) -> Attempt:
-    """The attempt to work on, held by this process alone.
+def open_attempt(
+    folder: Path,
+    *,
+    go_on: bool,
+    results_dir: Path,
+    above: int,
+    facts: Mapping[str, Any],
+    finished: Callable[[], bool] = lambda: False,
+) -> Attempt | None:
+    """The attempt to work on, held by this process alone; None if the run was finished a moment ago.
 
-    go_on:  go on with the newest attempt if it is not finished, instead of opening a new one
-    above:  a new attempt has a higher number than this, and than any attempt before it
-    facts:  what a new attempt notes of itself
+    go_on:    go on with the newest attempt if it is not finished, instead of opening a new one
+    above:    the highest number of a record; a new attempt has a higher one than this, and than any attempt before it
+    facts:    what an attempt notes of itself
+    finished: asked again under the lock, so that what another process has just finished is not done twice
 
     Raises: ConfigError if the attempt to go on with is being worked on, or the folder cannot be written
     """
@@ -109,12 +137,17 @@ def open_attempt(folder: Path, *, go_on: bool, results_dir: Path, above: int, fa
         folder.mkdir(parents=True, exist_ok=True)
         while True:
             with files.locked(folder / "lock"):  # who starts in the same instant decides one after the other
+                if finished():
+                    return None
                 last = newest(folder, results_dir) if go_on else None
-                if last is None or last.record:
+                if last is None or last.record or last.number <= above:
                     return _new(folder, results_dir, above, facts)
                 if last.acquire():
                     _sweep(last.path)
-                    last.note(**_worker())
+                    lost = {} if last.notes else dict(facts)
+                    if not last.notes:
+                        warn(f"{last.path}/attempt.json cannot be read; its checkpoints are gone on with")
+                    last.note(**_worker(), results_dir=last.relative(results_dir), **lost)
                     return last
             if time.monotonic() >= deadline:
                 break
@@ -133,7 +166,7 @@ def _new(folder: Path, results_dir: Path, above: int, facts: Mapping[str, Any]) 
     attempt.path.mkdir()
     attempt.acquire()
     began = datetime.now(UTC).isoformat(timespec="seconds")
-    attempt.note(**_worker(), results_dir=str(results_dir.resolve()), started_at=began, step=0, **facts)
+    attempt.note(**_worker(), results_dir=attempt.relative(results_dir), started_at=began, step=0, **facts)
     return attempt
 
 
@@ -149,8 +182,8 @@ def join_attempt(folder: Path) -> Attempt:
     while time.monotonic() < deadline:
         with files.locked(folder / "lock"):
             held = [attempt for attempt in find(folder) if files.is_held(attempt.path / "lock")]
-        if held and (start := held[-1].notes["start"]) != UNDECIDED:
-            held[-1].checkpoint = Path(start) if start else None
+        if held and (start := held[-1].notes.get("start", UNDECIDED)) != UNDECIDED:
+            held[-1].checkpoint = held[-1].path / start if start else None
             return held[-1]
         time.sleep(0.1)
     raise ConfigError(f"{folder}: the first process of this run opened no attempt within {JOIN_WAIT_S:.0f} s")

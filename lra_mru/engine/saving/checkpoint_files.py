@@ -3,7 +3,9 @@
 import hashlib
 import io
 import pickle
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,11 @@ from torch import Tensor
 
 from lra_mru import files
 from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.records.naming import computed
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+SEAL = b"sha256="  # and the digest of all bytes before it: the comment that a zip file may end with
+SEAL_BYTES = len(SEAL) + 64
 
 
 class DamagedCheckpoint(ConfigError):
@@ -38,7 +43,7 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
     torch.save(checkpoint, buffer)
     unnamed = path.with_name(f"new-{path.name}")
     try:
-        files.write_whole(unnamed, buffer.getvalue(), overwrite=True)
+        files.write_whole(unnamed, _sealed(buffer.getvalue()), overwrite=True)
         if path.name == LAST and path.exists():
             path.replace(path.with_name(PREVIOUS))
         unnamed.replace(path)
@@ -58,10 +63,13 @@ def load(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such checkpoint")
-    if not zipfile.is_zipfile(path):
+    raw = path.read_bytes()
+    if not zipfile.is_zipfile(io.BytesIO(raw)):
         raise DamagedCheckpoint(f"{path} is cut short, or no checkpoint of this suite")
+    if not _is_as_written(raw):
+        raise DamagedCheckpoint(f"{path} is damaged: its bytes are not those that were written")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "global" in line), "")
         raise ConfigError(
@@ -69,15 +77,33 @@ def load(path: Path) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
         raise DamagedCheckpoint(f"{path} cannot be read ({str(error).splitlines()[0]})") from error
-    if not isinstance(content, dict) or not {"state_dict", "config"} <= set(content):
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), Mapping) for k in ("state_dict", "config")):
         raise DamagedCheckpoint(f"{path} is no checkpoint of this suite")
     return content
+
+
+def _sealed(raw: bytes) -> bytes:
+    """A zip file without a comment, and its digest as its comment: torch.load checks no checksum of the zip."""
+    body = raw[:-2] + SEAL_BYTES.to_bytes(2, "little")  # the last two bytes of a zip file are its comment's length
+    return body + SEAL + hashlib.sha256(body).hexdigest().encode()
+
+
+def _is_as_written(raw: bytes) -> bool:
+    """By the seal; by the zip file's own checksums where there is none: a checkpoint of an older version."""
+    body, seal = raw[:-SEAL_BYTES], raw[-SEAL_BYTES:]
+    if seal.startswith(SEAL):
+        return seal == SEAL + hashlib.sha256(body).hexdigest().encode()
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, OSError, ValueError, KeyError):
+        return False  # NotImplementedError, of a damaged method of compression, is a RuntimeError
 
 
 def load_for(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The checkpoint, if a run of exactly this config and seed wrote it. Raises as load, and ConfigError if not."""
     checkpoint = load(path)
-    there, here = dict(_flat(checkpoint["config"])), dict(_flat(config))
+    there, here = (dict(_flat(computed(node) | {"seed": node.get("seed")})) for node in (checkpoint["config"], config))
     missing = "not set"
     differing = [
         f"{key} ({there.get(key, missing)} there, {here.get(key, missing)} here)"

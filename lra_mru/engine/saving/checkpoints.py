@@ -25,6 +25,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
     Best is the highest validation accuracy, ties by the lower validation loss; test data have no say.
     """
 
+    name = checkpoint_files.LAST
+
     def __init__(
         self, attempt: Attempt, stop: SafeStop, *, config: dict[str, Any], every_steps: int, every_minutes: float
     ) -> None:
@@ -37,7 +39,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
 
     @property
     def path(self) -> Path:
-        return self.attempt.path / checkpoint_files.LAST
+        return self.attempt.path / self.name
 
     @property
     def seconds(self) -> float:

@@ -1,6 +1,6 @@
 """Where a run starts: from nothing, where its newest attempt stopped, or at a checkpoint that the user names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,20 @@ from lra_mru.engine.saving.checkpoint_files import LAST, PREVIOUS, DamagedCheckp
 
 
 def begin(
-    folder: Path, *, resume: str | None, config: Mapping[str, Any], results_dir: Path, above: int, facts: dict[str, Any]
-) -> Attempt:
-    """The attempt to work on, and in it the checkpoint to start from.
+    folder: Path,
+    *,
+    resume: str | None,
+    config: Mapping[str, Any],
+    results_dir: Path,
+    above: int,
+    facts: dict[str, Any],
+    finished: Callable[[], bool],
+) -> Attempt | None:
+    """The attempt to work on, and in it the checkpoint to start from; None if the run was finished a moment ago.
 
     resume: "auto" goes on with the newest attempt unless it is finished; "none" (or null) opens a new attempt; a path
             opens a new attempt that starts from that checkpoint
-    config: what a checkpoint must have been written for; above, facts: as in attempts.open_attempt
+    config: what a checkpoint must have been written for; above, facts, finished: as in attempts.open_attempt
 
     Raises: ConfigError if the path is no checkpoint of this config, or as in attempts.open_attempt
     """
@@ -29,10 +36,15 @@ def begin(
     else:
         named = Path(str(resume))
         try:
-            load_for(named, config)
+            if "optimizer_states" not in load_for(named, config):
+                raise ConfigError(f"it holds weights to test, and nothing to train on with; give {LAST} beside it")
         except ConfigError as error:
             raise ConfigError(f"resume={resume}: {error}") from error
-    attempt = attempts.open_attempt(folder, go_on=resume == "auto", results_dir=results_dir, above=above, facts=facts)
+    attempt = attempts.open_attempt(
+        folder, go_on=resume == "auto", results_dir=results_dir, above=above, facts=facts, finished=finished
+    )
+    if attempt is None:
+        return None
     attempt.start_from(named or _newest_good(attempt, config))
     if attempt.checkpoint:
         say(f"resuming {attempt.checkpoint}")

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from data_prep.common.output import put_line as say
 from lra_mru.engine.arguments import as_value
 from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.engine.folders import check_folders
 from lra_mru.engine.sweep.file import Sweep, read_sweep
 from lra_mru.engine.sweep.loop import Loop
 from lra_mru.engine.sweep.objectives import Objective, objective
@@ -54,6 +55,7 @@ def sweep(arguments: Sequence[str]) -> Path:
     goals = _goals(file, said.objectives)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg, choices = compose_all(file, parameters, overrides)
+    check_folders(cfg)
     common = [*file.overrides, *overrides, *constants(parameters)]
     parameters = {name: space for name, space in parameters.items() if len(space.examples()) > 1}
     name = study_name(file, parameters, common, goals)

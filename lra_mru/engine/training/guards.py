@@ -1,6 +1,7 @@
 """Callbacks that end a run early without losing it: a loss that is no number, Ctrl-C, SIGTERM, SIGUSR1."""
 
 import signal
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,6 +71,8 @@ class SafeStop(pl.Callback):
             raise Interrupted(f"stopped after step {trainer.global_step}; {AGAIN}")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # in W&B's agent, Jupyter or Ray: signals are the main thread's, and so is stopping
         for number in self.SIGNALS:  # here and not before: Lightning has set its own, which do not save
             self._previous[number] = signal.signal(number, self._ask)
 

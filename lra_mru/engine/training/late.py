@@ -23,15 +23,7 @@ class LateLosses:
 
     def put(self, step: int, loss: Tensor) -> None:
         """Asks for the loss of a step. Does not wait for it."""
-        loss = loss.detach()
-        if loss.device.type != "cuda":
-            self._pending.append((step, loss, None))
-            return
-        copied = torch.empty(loss.shape, dtype=loss.dtype, pin_memory=True)
-        copied.copy_(loss, non_blocking=True)
-        event = torch.cuda.Event()
-        event.record()
-        self._pending.append((step, copied, event))
+        self._pending.append((step, *_on_its_way(loss.detach())))
 
     def read(self, *, wait: bool) -> None:
         """Takes in what has arrived; with wait, all that was asked for."""
@@ -45,3 +37,14 @@ class LateLosses:
             self.newest = (step, float(loss.numpy()))  # host memory: nothing is asked of a device
             if self.bad is None and not math.isfinite(self.newest[1]):
                 self.bad = self.newest
+
+
+def _on_its_way(number: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+    """A copy on the host, and what tells that it has arrived; None where it is there already."""
+    if number.device.type != "cuda":
+        return number, None
+    copied = torch.empty(number.shape, dtype=number.dtype, pin_memory=True)
+    copied.copy_(number, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return copied, event

@@ -58,10 +58,10 @@ class SequenceClassifier(pl.LightningModule):
         outputs, targets = outputs.flatten(0, -2).float(), batch.targets.flatten()
         if self.model.spec.tolerance is None:
             return cross_entropy(outputs, targets, ignore_index=NO_TARGET)
-        if self.model.spec.per_step:
-            kept = targets != NO_TARGET
-            outputs, targets = outputs[kept], targets[kept]
-        return mse_loss(outputs[:, 0], targets)
+        if not self.model.spec.per_step:
+            return mse_loss(outputs[:, 0], targets)
+        kept = targets != NO_TARGET  # steps without a target add 0: to pick the others out, a GPU would be waited for
+        return torch.where(kept, (outputs[:, 0] - targets).square(), 0).sum() / kept.sum()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.replay is not None:
@@ -74,6 +74,11 @@ class SequenceClassifier(pl.LightningModule):
             self.log("train/loss", torch.tensor(self.losses.newest[1]), prog_bar=True)
         cost = self.model.auxiliary_loss()
         return loss if cost is None else loss + cost
+
+    def on_train_end(self) -> None:
+        if self.replay is not None:
+            self.replay.end()
+            self.replay = None
 
     def configure_gradient_clipping(
         self,

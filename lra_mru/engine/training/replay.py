@@ -4,20 +4,27 @@ import pytorch_lightning as pl
 import torch
 
 from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.mixers.base import Mixer
 from lra_mru.model import SequenceModel
 from lra_mru.spec import Batch
 
 OFF = "set trainer.cuda_graphs=false"
 
 
-def check_replay(trainer: pl.Trainer, *, compiled: bool, recompute: bool) -> None:
+def check_replay(trainer: pl.Trainer, model: SequenceModel, *, compiled: bool) -> None:
     """Raises ConfigError where a run cannot be replayed."""
     if trainer.strategy.root_device.type != "cuda":
         raise ConfigError(f"trainer.cuda_graphs=true needs a GPU, and this run computes on the CPU: {OFF}")
-    if trainer.world_size > 1 or trainer.accumulate_grad_batches > 1 or compiled or recompute:
+    if trainer.world_size > 1 or trainer.accumulate_grad_batches > 1 or compiled or model.recompute:
         raise ConfigError(
             "trainer.cuda_graphs=true works on one GPU, with accumulate_grad_batches=1, compile=false and "
             f"activation_checkpointing=false: {OFF}"
+        )
+
+    mixers = [module for module in model.modules() if isinstance(module, Mixer)]
+    if costly := [type(m).__name__ for m in mixers if type(m).auxiliary_loss is not Mixer.auxiliary_loss]:
+        raise ConfigError(
+            f"trainer.cuda_graphs=true: {costly[0]} adds to the loss what a replay does not return: {OFF}"
         )
 
 
@@ -50,3 +57,7 @@ class Replay:
     def _record(self, batch: Batch) -> None:
         """From now on the model's forward, in training mode, is the replay."""
         torch.cuda.make_graphed_callables(self.model, (batch.inputs.clone(),), allow_unused_input=True)
+
+    def end(self) -> None:
+        """Gives the model its own forward back: torch has put the replay in its place, on this object."""
+        self.model.__dict__.pop("forward", None)

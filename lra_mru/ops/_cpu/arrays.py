@@ -1,4 +1,4 @@
-"""What the Numba kernels share: how they are compiled, views of tensors, bfloat16 in bits.
+"""What the Numba kernels share: how they are compiled, views of tensors, float16 and bfloat16 in bits.
 
 Numba caches a kernel by its own file alone: after a change in this file, touch the cpu.py files that use it.
 """
@@ -20,10 +20,14 @@ kernel = njit(nogil=True, cache=True, error_model="numpy", fastmath=_FASTMATH)
 helper = njit(nogil=True, error_model="numpy", fastmath=_FASTMATH, forceinline=True, **_NO_ENTRIES)
 
 BLOCK_ROWS = 16  # steps of time in one block of a reversed pass
+_BITS = {
+    torch.bfloat16: torch.uint16,
+    torch.float16: torch.int16,
+}  # Numba has neither: the bits as an integer say which
 
 
 def array(x: Tensor) -> np.ndarray:
-    """NumPy array on x's own memory, on a copy where x is not contiguous; bfloat16 as raw uint16 bits. To be read."""
+    """NumPy array on x's own memory, on a copy where x is not contiguous; 16-bit floats as raw bits. To be read."""
     return _bits(x.contiguous()).numpy(force=True)
 
 
@@ -39,7 +43,7 @@ def flat_output(x: Tensor) -> np.ndarray:
 
 
 def _bits(x: Tensor) -> Tensor:
-    return x.view(torch.uint16) if x.dtype == torch.bfloat16 else x
+    return x.view(_BITS[x.dtype]) if x.dtype in _BITS else x
 
 
 def widen(x: Any) -> Any:
@@ -48,32 +52,55 @@ def widen(x: Any) -> Any:
 
 
 def narrow(x: Any, out: Any) -> Any:
-    """In a kernel: x as an element of the array `out`, rounded to nearest even for bfloat16."""
+    """In a kernel: x as an element of the array `out`, rounded to nearest even where it has 16 bits."""
     raise NotImplementedError("narrow runs inside Numba kernels only")
 
 
 @overload(widen)
 def _widen(x: Any) -> Any:
-    def shift_bits(x: Any) -> Any:
+    def from_bfloat16(x: Any) -> Any:
         return np.uint32(np.uint32(x) << np.uint32(16)).view(np.float32)
+
+    def from_float16(x: Any) -> Any:
+        shifted = np.uint32(np.uint32(x & 0x7FFF) << np.uint32(13))
+        scaled = np.float32(shifted.view(np.float32) * np.float32(2.0**112))  # the exponents' biases are 15 and 127
+        magnitude = scaled.view(np.uint32)
+        if scaled >= np.float32(65536):  # infinity or NaN
+            magnitude = np.uint32(shifted | np.uint32(0x7F800000))
+        sign = np.uint32(np.uint32(x & 0x8000) << np.uint32(16))
+        return np.uint32(magnitude | sign).view(np.float32)
 
     def same(x: Any) -> Any:
         return x
 
-    return shift_bits if x == types.uint16 else same
+    return {types.uint16: from_bfloat16, types.int16: from_float16}.get(x, same)
 
 
 @overload(narrow)
 def _narrow(x: Any, out: Any) -> Any:
-    def round_bits(x: Any, out: Any) -> Any:
+    def to_bfloat16(x: Any, out: Any) -> Any:
         bits = np.float32(x).view(np.uint32)
         rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
         return np.uint16(rounded) if x == x else np.uint16(0x7FC0)  # rounding up would turn some NaN into -0
 
+    def to_float16(x: Any, out: Any) -> Any:
+        bits = np.float32(x).view(np.uint32)
+        magnitude = np.uint32(bits & np.uint32(0x7FFFFFFF))
+        odd = np.uint32((magnitude >> np.uint32(13)) & np.uint32(1))
+        rounded = np.uint32(magnitude - np.uint32(112 << 23) + np.uint32(0xFFF) + odd) >> np.uint32(13)
+        # Below 2^-14 a float16 has the spacing that a float32 has at 0.5: adding 0.5 rounds to it.
+        tiny = np.uint32(
+            np.float32(magnitude.view(np.float32) + np.float32(0.5)).view(np.uint32) - np.uint32(0x3F000000)
+        )
+        half = tiny if magnitude < np.uint32(0x38800000) else rounded
+        half = np.uint32(0x7C00) if magnitude >= np.uint32(0x477FF000) else half  # from 65520 on: infinity
+        half = np.uint32(0x7E00) if magnitude > np.uint32(0x7F800000) else half  # NaN
+        return np.int16(np.uint16(half | ((bits >> np.uint32(16)) & np.uint32(0x8000))))
+
     def same(x: Any, out: Any) -> Any:
         return x
 
-    return round_bits if out.dtype == types.uint16 else same
+    return {types.uint16: to_bfloat16, types.int16: to_float16}.get(out.dtype, same)
 
 
 @helper

@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from torch import Tensor
 
+from lra_mru.ops._checks import accumulation_dtype
 from lra_mru.ops._cpu.arrays import BLOCK_ROWS, helper, narrow
 
 CACHE_LINE_BYTES = 64
@@ -157,7 +158,7 @@ def streams(*outputs: Tensor) -> bool:
     """True if the outputs are large and their rows are whole cache lines in the dtype that they are computed in."""
     return all(
         out.nbytes >= STREAMED_BYTES
-        and out.dtype != torch.bfloat16
+        and accumulation_dtype(out.dtype) == out.dtype
         and out.data_ptr() % CACHE_LINE_BYTES == 0
         and out.shape[-1] * out.itemsize % CACHE_LINE_BYTES == 0
         for out in outputs

@@ -9,7 +9,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-ACCUMULATE = {torch.bfloat16: tl.float32, torch.float32: tl.float32, torch.float64: tl.float64}
+ACCUMULATE = {
+    torch.float16: tl.float32,
+    torch.bfloat16: tl.float32,
+    torch.float32: tl.float32,
+    torch.float64: tl.float64,
+}
 OPTIONS = {"enable_fp_fusion": True}  # a * h + b as one instruction
 
 

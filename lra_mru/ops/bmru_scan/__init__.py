@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence
-from lra_mru.ops._register import define
+from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence, check_tensors, widened
+from lra_mru.ops._derivatives import keep, refuse, register
+from lra_mru.ops._register import define, register_check, register_fake
 
 
 def bmru_scan(
@@ -30,23 +30,19 @@ def bmru_scan(
     Shapes:  c, beta (B, L, N); alpha (N,); h0 (B, N) or None for zeros (undecided)
              -> h (B, L, N), contiguous, in c's dtype. The next piece of a sequence starts from h[:, -1]
     Units:   beta and c in the same unit, beta >= 0; carry_grad in [0, 1] is the share of the state's gradient that
-             passes an open gate (0: the exact factor 1 - z). bfloat16 computes in float32; alpha and h0 may be float32
+             passes an open gate (0: the exact factor 1 - z). float16 and bfloat16 compute in float32, in which
+             alpha and h0 may come
     NaN:     where c or beta is NaN, h is NaN, and stays so until the next gate opens
-    Raises:  ValueError if shapes or devices differ, L == 0, or carry_grad is outside [0, 1]; TypeError for dtypes
+    Raises:  ValueError if shapes or devices differ, L == 0, or carry_grad is outside [0, 1]; TypeError for no tensor
+             or mixed dtypes; NotImplementedError for second derivatives and forward mode
     Cost:    O(B L N) work, each input read once and each output written once; saves c, beta and h for backward
     Source:  De Geeter et al., arXiv 2601.09495; carry_grad is ours
     """
     check_sequence("c", c)
-    batch, _, channels = c.shape
-    check_like("beta", beta, "c", c, tuple(c.shape))
-    check_like("alpha", alpha, "c", c, (channels,), small=True)
     if h0 is None:
-        h0 = c.new_zeros(batch, channels)
-    check_like("h0", h0, "c", c, (batch, channels), small=True)
-    if not 0.0 <= carry_grad <= 1.0:
-        raise ValueError(f"carry_grad={carry_grad} must lie in [0, 1], the share of the gradient that passes a gate")
-    dtype = accumulation_dtype(c.dtype)
-    return _bmru_scan(c, beta, alpha.to(dtype), h0.to(dtype), carry_grad)
+        h0 = c.new_zeros(c.shape[0], c.shape[2], dtype=accumulation_dtype(c.dtype))
+    check_tensors(beta=beta, alpha=alpha, h0=h0)
+    return _bmru_scan(c, beta, widened(alpha, c), widened(h0, c), carry_grad)
 
 
 _bmru_scan, _bmru_scan_backward = define(
@@ -57,12 +53,31 @@ _bmru_scan, _bmru_scan_backward = define(
 )
 
 
-@torch.library.register_fake("lra_mru::bmru_scan")
+@register_check(_bmru_scan)
+def _check(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> None:
+    check_sequence("c", c)
+    batch, _, channels = c.shape
+    dtype = accumulation_dtype(c.dtype)
+    check_like("beta", beta, "c", c, c.shape)
+    check_like("alpha", alpha, "c", c, (channels,), dtype)
+    check_like("h0", h0, "c", c, (batch, channels), dtype)
+    if not 0.0 <= carry_grad <= 1.0:
+        raise ValueError(f"carry_grad={carry_grad} must lie in [0, 1], the share of the gradient that passes a gate")
+
+
+@register_check(_bmru_scan_backward)
+def _(c: Tensor, beta: Tensor, alpha: Tensor, h: Tensor, h0: Tensor, dh: Tensor, carry_grad: float) -> None:
+    _check(c, beta, alpha, h0, carry_grad)
+    check_like("h", h, "c", c, c.shape)
+    check_like("dh", dh, "c", c, c.shape)
+
+
+@register_fake(_bmru_scan)
 def _(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
     return torch.empty_like(c, memory_format=torch.contiguous_format)
 
 
-@torch.library.register_fake("lra_mru::bmru_scan_backward")
+@register_fake(_bmru_scan_backward)
 def _(
     c: Tensor, beta: Tensor, alpha: Tensor, h: Tensor, h0: Tensor, dh: Tensor, carry_grad: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -70,14 +85,17 @@ def _(
     return dc, dbeta, dalpha, dh0
 
 
-def _setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, float], output: Tensor) -> None:
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, Tensor, float], h: Tensor) -> None:
     c, beta, alpha, h0, ctx.carry_grad = inputs
-    ctx.save_for_backward(c, beta, alpha, output, h0)
+    keep(ctx, c, beta, alpha, h, h0)
 
 
-@once_differentiable
-def _autograd(ctx: Any, dh: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+def _backward(ctx: Any, dh: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
     return *_bmru_scan_backward(*ctx.saved_tensors, dh, ctx.carry_grad), None
 
 
-torch.library.register_autograd("lra_mru::bmru_scan", _autograd, setup_context=_setup_context)
+_no_more = refuse(
+    "bmru_scan has first derivatives in reverse mode alone, by surrogates: no second, no forward-mode ones"
+)
+register(_bmru_scan, save=_save, backward=_backward, jvp=_no_more)
+register(_bmru_scan_backward, save=lambda ctx, inputs, output: None, backward=_no_more, jvp=_no_more)

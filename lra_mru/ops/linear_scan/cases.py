@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lra_mru.ops._checks import accumulation_dtype
+
 
 def _decays(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator) -> Tensor:
     """Uniform in (-1, 1), or in the complex unit disc."""
@@ -21,9 +23,9 @@ def varying(B: int, L: int, N: int, dtype: torch.dtype, generator: torch.Generat
 
 
 def constant(B: int, L: int, N: int, dtype: torch.dtype, generator: torch.Generator) -> dict[str, Tensor]:
-    """a that does not depend on time; float32 where b is bfloat16."""
+    """a that does not depend on time; float32 where b has 16 bits."""
     inputs = varying(B, L, N, dtype, generator)
-    parameter_dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+    parameter_dtype = accumulation_dtype(dtype)
     return inputs | {"a": _decays((N,), parameter_dtype, generator)}
 
 
@@ -38,4 +40,4 @@ CASES: dict[str, Callable[[int, int, int, torch.dtype, torch.Generator], dict[st
     "constant": constant,
     "near_one": near_one,
 }
-DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.complex64, torch.complex128)
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.complex64, torch.complex128)

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from lra_mru.ops._checks import accumulation_dtype
+
 NUM_STATES = 5
 
 
@@ -14,7 +16,7 @@ def bare(B: int, L: int, N: int, dtype: torch.dtype, generator: torch.Generator)
     def randn(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, dtype=dtype, generator=generator)
 
-    parameter_dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+    parameter_dtype = accumulation_dtype(dtype)
     return {
         "u": randn(B, L, N),
         "delta": 0.2 * randn(B, L, N).abs(),
@@ -43,4 +45,4 @@ def full(B: int, L: int, N: int, dtype: torch.dtype, generator: torch.Generator)
 
 
 CASES: dict[str, Callable[[int, int, int, torch.dtype, torch.Generator], dict[str, Any]]] = {"bare": bare, "full": full}
-DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)

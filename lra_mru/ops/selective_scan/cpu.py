@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lra_mru.ops._checks import check_like
 from lra_mru.ops._cpu.arrays import fill, flat, flat_output, helper, kernel, narrow, widen
 from lra_mru.ops._cpu.maths import LOG2_E, exp2, sigmoid, softplus
 from lra_mru.ops._cpu.memory import empty_like, start_of_reversed
@@ -245,6 +246,7 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     batch, length, channels = u.shape
     num_states, num_blocks = A.shape[1], -(-channels // WIDTH)
+    check_like("starts", starts, "u", u, (batch, -(-length // CHUNK), num_states, channels), starts.dtype)
     du, ddelta = (empty_like(u) for _ in range(2))
     dz = empty_like(u if z is not None else u[:0])
     dA = torch.zeros(batch, num_states, channels, dtype=torch.float64)

@@ -15,6 +15,7 @@ import torch
 import triton
 from torch import Tensor
 
+from lra_mru.ops._checks import check_like
 from lra_mru.ops._gpu.tiles import ACCUMULATE, launch
 from lra_mru.ops._gpu.tiling import pick_spans
 from lra_mru.ops.linear_scan import gpu as linear_scan_gpu
@@ -67,6 +68,7 @@ def backward(
     starts: Tensor, dy: Tensor, dh_last: Tensor, softened: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     (batch, length, channels), num_states = u.shape, A.shape[1]
+    check_like("starts", starts, "u", u, (batch, -(-length // CHUNK), channels, num_states), starts.dtype)
     u, delta, B, C, skip, bias, gate = (x.contiguous() for x in (u, delta, B, C, skip, bias, u if z is None else z))
     dy, rates, dh_last = dy.contiguous(), (A * math.log2(math.e)).contiguous(), dh_last.contiguous()
     flags = {"SOFTPLUS": softened, "GATED": z is not None}

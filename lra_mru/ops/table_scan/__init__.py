@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence
-from lra_mru.ops._register import define
+from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence, check_tensors, widened
+from lra_mru.ops._derivatives import keep, refuse, register
+from lra_mru.ops._register import define, register_check, register_fake
 
 MAX_STATES = 64
 
@@ -47,27 +47,18 @@ def table_scan(
     Source:  the neural finite-state machine of Brandoit et al., "Length-independent state tracking under a parallel
              scan" (2026); keys and the lost state are ours
     """
-    check_sequence("logits", logits)
-    batch, length, width = logits.shape
-    if not 2 <= num_states <= MAX_STATES:
-        raise ValueError(f"num_states={num_states} must be from 2 to {MAX_STATES}")
-    if width == 0 or width % num_states**2:
-        raise ValueError(f"logits have {width} channels, expected heads x num_states^2 = heads x {num_states**2}")
-    if not temperature > 0:
-        raise ValueError(f"temperature={temperature} must be above 0")
+    _check_sizes(logits, num_states, temperature)
+    batch, _, width = logits.shape
     channels = width // num_states
     if h0 is None:
-        h0 = (torch.arange(channels, device=logits.device) % num_states == 0).to(logits.dtype).expand(batch, channels)
-    check_like("h0", h0, "logits", logits, (batch, channels), small=True)
+        start = torch.arange(channels, device=logits.device) % num_states == 0
+        h0 = start.to(accumulation_dtype(logits.dtype)).expand(batch, channels)
+    check_tensors(h0=h0, keys=logits if keys is None else keys)
     if keys is not None:
-        if tuple(keys.shape) != (batch, length, 1) or keys.device != logits.device:
-            found, wanted = (f"{tuple(x)} on {y.device}" for x, y in ((keys.shape, keys), ((batch, length, 1), logits)))
-            raise ValueError(f"keys have shape {found}, expected {wanted}")
         if keys.is_floating_point() or keys.is_complex() or keys.dtype == torch.bool:
             raise TypeError(f"keys have dtype {keys.dtype}, expected integers")
         keys = keys.to(torch.int64)
-    h0 = h0.to(accumulation_dtype(logits.dtype))
-    return _table_scan(logits, h0, keys, num_states, temperature)[0]
+    return _table_scan(logits, widened(h0, logits), keys, num_states, temperature)[0]
 
 
 # Forward: h, the tables tau (B, L, K n), and the states before each step and after the last (B, L + 1, K); n is lost.
@@ -80,7 +71,42 @@ _table_scan, _table_scan_backward = define(
 )
 
 
-@torch.library.register_fake("lra_mru::table_scan")
+def _check_sizes(logits: Tensor, num_states: int, temperature: float) -> None:
+    """Of what both passes share."""
+    check_sequence("logits", logits)
+    width = logits.shape[2]
+    if not 2 <= num_states <= MAX_STATES:
+        raise ValueError(f"num_states={num_states} must be from 2 to {MAX_STATES}")
+    if width == 0 or width % num_states**2:
+        raise ValueError(f"logits have {width} channels, expected heads x num_states^2 = heads x {num_states**2}")
+    if not temperature > 0:
+        raise ValueError(f"temperature={temperature} must be above 0")
+
+
+@register_check(_table_scan)
+def _(logits: Tensor, h0: Tensor, keys: Tensor | None, num_states: int, temperature: float) -> None:
+    _check_sizes(logits, num_states, temperature)
+    batch, length, width = logits.shape
+    check_like("h0", h0, "logits", logits, (batch, width // num_states), accumulation_dtype(logits.dtype))
+    if keys is not None:
+        check_like("keys", keys, "logits", logits, (batch, length, 1), torch.int64)
+
+
+@register_check(_table_scan_backward)
+def _(
+    logits: Tensor, tau: Tensor, states: Tensor, keys: Tensor | None, dh: Tensor, num_states: int, temperature: float
+) -> None:
+    _check_sizes(logits, num_states, temperature)
+    batch, length, width = logits.shape
+    channels = width // num_states
+    check_like("tau", tau, "logits", logits, (batch, length, channels), torch.uint8)
+    check_like("states", states, "logits", logits, (batch, length + 1, channels // num_states), torch.uint8)
+    if keys is not None:
+        check_like("keys", keys, "logits", logits, (batch, length, 1), torch.int64)
+    check_like("dh", dh, "logits", logits, (batch, length, channels))
+
+
+@register_fake(_table_scan)
 def _(
     logits: Tensor, h0: Tensor, keys: Tensor | None, num_states: int, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,7 +117,7 @@ def _(
     return logits.new_empty(batch, length, channels), tau, states
 
 
-@torch.library.register_fake("lra_mru::table_scan_backward")
+@register_fake(_table_scan_backward)
 def _(
     logits: Tensor, tau: Tensor, states: Tensor, keys: Tensor | None, dh: Tensor, num_states: int, temperature: float
 ) -> tuple[Tensor, Tensor]:
@@ -99,17 +125,22 @@ def _(
     return logits.new_empty(logits.shape), dh0
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
     logits, _, keys, ctx.num_states, ctx.temperature = inputs
     _, tau, states = output
     ctx.mark_non_differentiable(tau, states)
-    ctx.save_for_backward(logits, tau, states, keys)
+    ctx.set_materialize_grads(False)  # else torch would make zeros for tau and states
+    keep(ctx, logits, tau, states, keys)
 
 
-@once_differentiable
-def _autograd(ctx: Any, dh: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-    gradients = _table_scan_backward(*ctx.saved_tensors, dh, ctx.num_states, ctx.temperature)
-    return *gradients, None, None, None
+def _backward(ctx: Any, dh: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+    if dh is None:
+        return None, None, None, None, None
+    return *_table_scan_backward(*ctx.saved_tensors, dh, ctx.num_states, ctx.temperature), None, None, None
 
 
-torch.library.register_autograd("lra_mru::table_scan", _autograd, setup_context=_setup_context)
+_no_more = refuse(
+    "table_scan has first derivatives in reverse mode alone, straight through: no second, no forward-mode ones"
+)
+register(_table_scan, save=_save, backward=_backward, jvp=_no_more)
+register(_table_scan_backward, save=lambda ctx, inputs, output: None, backward=_no_more, jvp=_no_more)

@@ -1,0 +1,1 @@
+"""One GPU in a few minutes: `python -m lra_mru.bench gpu --help`."""

@@ -1,0 +1,92 @@
+"""Every key of every config group, given values of wrong type and range: a ConfigError in one line, or a value that fits.
+
+Composes, checks and builds, as a run does before it starts; nothing is trained.
+"""
+
+import math
+import random
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from support import MODELS, ROOT, TASKS
+
+from lra_mru.engine.build import build
+from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.preflight import check
+
+WRONG = ("text", "", None, True, False, -1, 0, 1.5, -0.5, math.nan, math.inf, 10**30, [], [1], ["a"], {}, {"a": 1})
+DRAWS = (5, 1)  # of each key in the first config, which has all of train.yaml; in every other
+CASES = [f"model={name} task=copy_first" for name in MODELS]
+CASES += [f"model=gru task={name}" for name in TASKS]
+for group in ("trainer", "logger", "budget"):
+    names = sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+    CASES += [f"model=gru task=copy_first {group}={name}" for name in names]
+OPTIONAL = {  # keys whose shipped value is no null, and which may be null
+    *(
+        "model.block_params",
+        "trainer.gradient_clip_val",
+        "model.mixers.attention.max_length",
+        "resume",
+        "trainer.precision",
+    ),
+    *("logger", "callbacks", "task.hub_id", "trainer.deterministic", "trainer.float32_matmul_precision"),
+}
+
+
+def examine(cfg):
+    check(cfg, "copy_first")
+    task = build(cfg.task, "task")
+    build(cfg.model, "model", spec=task.spec)
+    if cfg.get("logger"):
+        build(cfg.logger, "logger")
+
+
+def keys_of(node, prefix=""):
+    """Every dotted key that holds a value, a list or more keys."""
+    for key in node:
+        name = f"{prefix}{key}"
+        if "_target_" in name or "_partial_" in name:
+            continue
+        yield name
+        if isinstance(value := node._get_node(key), DictConfig) and not value._is_none():
+            yield from keys_of(value, f"{name}.")
+
+
+def fits(key, wrong, shipped):
+    """Whether a value that was accepted is of the kind that the shipped config holds."""
+    if wrong is None:
+        return shipped is None or key in OPTIONAL
+    if shipped is None or isinstance(shipped, str) or key in ("trainer.devices", "trainer.precision"):
+        return True  # null stands for a choice that is left out; texts are paths and names
+    if isinstance(shipped, bool) or isinstance(wrong, bool):
+        return type(wrong) is type(shipped)
+    if isinstance(shipped, (int, float)):
+        return isinstance(wrong, (int, float)) and math.isfinite(wrong)
+    if isinstance(shipped, DictConfig):
+        return isinstance(wrong, dict)
+    return isinstance(wrong, list)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_wrong_value_is_one_line_or_no_wrong_value(composed, case):
+    cfg = composed(*case.split(), "trainer.accelerator=cpu", "trainer.devices=1")
+    examine(cfg)
+    own = case.split()[-1].split("=")[0] if "gru" in case else "model"
+    first = case == CASES[0]
+    draw = random.Random(case)
+    for key in keys_of(cfg):
+        if not first and not key.startswith(f"{own}."):
+            continue
+        for wrong in draw.sample(WRONG, DRAWS[not first]):
+            changed = OmegaConf.create(OmegaConf.to_container(cfg))
+            OmegaConf.update(changed, key, wrong, merge=False, force_add=True)
+            try:
+                examine(changed)
+            except ConfigError as error:
+                assert "\n" not in str(error), (key, wrong)
+                assert str(error), (key, wrong)
+            except Exception as error:
+                raise AssertionError(f"{key}={wrong!r}: {type(error).__name__}: {error}") from error
+            else:
+                shipped = OmegaConf.select(cfg, key)
+                assert fits(key, wrong, shipped), f"{key}={wrong!r} was accepted beside {shipped!r}"
