@@ -23,6 +23,10 @@ class CMRU(Mixer):
         y[t]    = W_o h[t],   h[t] = alpha n[t]               so h[t] = h[t-1] + z[t] sgn(c[t]) alpha
 
     Backward takes bmru_scan's slopes for H and sgn. The state's gradient passes every gate unchanged.
+    Gains:   it learns faster where a sequence must be digested: on smnist (300 steps of 25 pictures, one seed) 41.7 %
+             where a bmru has 25.8 to 35.3 %.
+    Loses:   it counts and does not hold, for no input brings a state back: on copy_first (symbols, 200 steps of 32
+             rows, one seed) 100 % at the trained T = 300, but 77 % at 2,900 and 33 % at 29,000, where bmru holds.
 
     Shapes:  x (B, L, D) -> y (B, L, D); state n (B, N), N = round(expand * D)
     Units:   n is exact in float32 up to 2^24 = 16,777,216
@@ -32,7 +36,7 @@ class CMRU(Mixer):
     Raises:  ValueError for sizes or rates outside their range
     Cost:    one step of bmru_scan from state 0 gives z[t] sgn(c[t]) with its gradients; linear_scan adds up
     Source:  a cumulative variant in the spirit of the CMRU (Brandoit, Fyon, Ernst, Drion, ICML 2026, arXiv 2605.11855),
-             written from its abstract: its equations could not be read here, and may differ.
+             written from its abstract alone: the paper's equations may differ, and its figures say nothing of ours.
     """
 
     causal = True
