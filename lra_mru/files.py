@@ -82,8 +82,11 @@ def hold(path: Path) -> IO[bytes] | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether another process holds the lock. Who asks at the same time is not taken for a holder, and needs no
-    permission to write: the reasons why `filelock`, which can only take a lock to see whether it is free, is not used."""
+    """Whether another process holds the lock.
+
+    Two processes that ask at once do not take each other for the holder, and asking needs no permission to write. The
+    package filelock can only take a lock to see whether it is free: that is why it is not used.
+    """
     try:
         with open(path, "rb") as file:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 READER_LEFT = 141  # the exit status that a shell shows for a program ended by SIGPIPE
 
 

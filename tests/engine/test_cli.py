@@ -137,3 +137,10 @@ def test_non_tty_output_is_quiet(tmp_path):
     assert (status, err) == (0, "")
     assert out.count("\n") < 15
     assert "\x1b" not in out
+
+
+def test_the_trainer_of_many_gpus_trains_in_two_processes_over_gloo(tmp_path):
+    where = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy.process_group_backend=gloo"]
+    status, _, err = finish(start(tmp_path, *TINY_COPY, "trainer=ddp", *where, "results_dir=r", OMP_NUM_THREADS="1"))
+    assert status == 0, err
+    assert json.loads(next(tmp_path.rglob("seed0.json")).read_text())["num_devices"] == 2

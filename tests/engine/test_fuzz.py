@@ -1,4 +1,4 @@
-"""Every key of every config group, given values of wrong type and range: a ConfigError in one line, or a value that fits.
+"""Every key of every config group with values of wrong type and range: a ConfigError in one line, or a value that fits.
 
 Composes, checks and builds, as a run does before it starts; nothing is trained.
 """
@@ -15,7 +15,7 @@ from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.preflight import check
 
 WRONG = ("text", "", None, True, False, -1, 0, 1.5, -0.5, math.nan, math.inf, 10**30, [], [1], ["a"], {}, {"a": 1})
-DRAWS = (5, 1)  # of each key in the first config, which has all of train.yaml; in every other
+DRAWS = (3, 2)  # of each key in the first config, which has all of train.yaml; in every other
 CASES = [f"model={name} task=copy_first" for name in MODELS]
 CASES += [f"model=gru task={name}" for name in TASKS]
 for group in ("trainer", "logger", "budget"):
@@ -67,15 +67,18 @@ def fits(key, wrong, shipped):
     return isinstance(wrong, list)
 
 
+@pytest.fixture(scope="module")
+def shared(composed):
+    """The keys that every config has, tested once."""
+    return set(keys_of(composed(*CASES[0].split())))
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_a_wrong_value_is_one_line_or_no_wrong_value(composed, case):
+def test_a_wrong_value_is_one_line_or_no_wrong_value(composed, shared, case):
     cfg = composed(*case.split(), "trainer.accelerator=cpu", "trainer.devices=1")
-    examine(cfg)
-    own = case.split()[-1].split("=")[0] if "gru" in case else "model"
-    first = case == CASES[0]
-    draw = random.Random(case)
+    first, draw = case == CASES[0], random.Random(case)
     for key in keys_of(cfg):
-        if not first and not key.startswith(f"{own}."):
+        if not first and key in shared:
             continue
         for wrong in draw.sample(WRONG, DRAWS[not first]):
             changed = OmegaConf.create(OmegaConf.to_container(cfg))
@@ -83,8 +86,9 @@ def test_a_wrong_value_is_one_line_or_no_wrong_value(composed, case):
             try:
                 examine(changed)
             except ConfigError as error:
-                assert "\n" not in str(error), (key, wrong)
-                assert str(error), (key, wrong)
+                lines = str(error).splitlines()
+                if len(lines) != 1:
+                    raise AssertionError(f"{key}={wrong!r}: {lines}") from error
             except Exception as error:
                 raise AssertionError(f"{key}={wrong!r}: {type(error).__name__}: {error}") from error
             else:

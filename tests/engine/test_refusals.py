@@ -28,7 +28,7 @@ TRAIN = [
     ("optim.betas=[0.9,1.0]", "optim.betas"),
     ("optim.betas=[0.9]", "optim.betas"),
     ("optim.betas=null", "optim.betas=null"),
-    ("optim.groups=null", "optim.groups=null must be "),
+    ("optim.groups=null", "optim.groups=null must hold keys"),
     ("optim.groups.dynamics=null", "optim.groups.dynamics"),
     ("logger=null", "logger=null: a choice needs a name; did you mean csv, none, wandb, wandb_offline?"),
     ("model=", "model=: there is no such model; did you mean "),

@@ -1,6 +1,7 @@
 """Every key of a config either acts, or is refused by name."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -33,8 +34,8 @@ INSTEAD = {  # keys of Lightning's Trainer that people know, and what stands in 
 
 
 def check_keys(cfg: DictConfig) -> None:
-    """Raises: ConfigError in one line, naming a key that would do nothing. Models, tasks and loggers check their own."""
-    shipped: Any = OmegaConf.to_container(OmegaConf.load(CONF / "train.yaml"))
+    """Models, tasks and loggers check their own keys. Raises: ConfigError naming one that would do nothing"""
+    shipped = _shipped()
     _compare("", cfg, {key for key in shipped if key not in ("defaults", "hydra")} | GROUPS)
     _compare("budget.", cfg.budget, set().union(*_keys_in("budget")))
     for name in ("optim", "trainer", "failing_length"):
@@ -61,7 +62,7 @@ def check_groups(cfg: DictConfig, declared: Iterable[str]) -> None:
 
     conf/train.yaml gives the shipped groups to every model, whether its mixers declare them or not.
     """
-    shipped: Any = OmegaConf.to_container(OmegaConf.load(CONF / "train.yaml"))
+    shipped = _shipped()
     for name in cfg.optim.groups:
         if name not in {*declared, *shipped["optim"]["groups"]}:
             raise ConfigError(f"optim.groups.{name}: no parameter of this model is in it{nearest(str(name), declared)}")
@@ -72,6 +73,14 @@ def _pattern(cfg: DictConfig) -> list[Any]:
     return list(pattern) if OmegaConf.is_list(pattern) else []
 
 
+@cache
+def _shipped() -> dict[str, Any]:
+    """conf/train.yaml, which the choices are put on top of."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONF / "train.yaml"))
+    return dict(content)
+
+
+@cache
 def _keys_in(group: str) -> list[set[str]]:
     return [{str(key) for key in OmegaConf.load(path)} - {"defaults"} for path in (CONF / group).glob("*.yaml")]
 
