@@ -38,7 +38,7 @@ def composed() -> Iterator[Callable[..., DictConfig]]:
 
 @pytest.fixture(scope="session")
 def small_model(composed: Callable[..., DictConfig]) -> Callable[..., SequenceModel]:
-    """small_model("bmru", bidirectional=True, ...) -> that model as it is evaluated, two blocks of width 16, 11 tokens."""
+    """small_model("bmru", bidirectional=True, ...) -> that model in evaluation, two blocks of width 16, 11 tokens."""
 
     @cache  # Hydra takes a quarter of a second
     def config(name: str) -> DictConfig:

@@ -53,9 +53,8 @@ class NFSM(Mixer):
         if not 2 <= num_states <= MAX_STATES:
             raise ValueError(f"num_states={num_states} must be from 2 to {MAX_STATES}: so many states a head has")
         if temperature <= 0 or table_std <= 0 or spread_cost < 0:
-            raise ValueError(
-                f"temperature={temperature} and table_std={table_std} must be above 0, spread_cost={spread_cost} not below"
-            )
+            given = f"temperature={temperature}, table_std={table_std}, spread_cost={spread_cost}"
+            raise ValueError(f"{given}: the first two must be above 0, the third at least 0")
         num_heads = max(1, round(count_states(expand, d_model) / num_states))
         d_value = max(1, round(d_model / num_heads))
         self.num_states, self.num_heads = num_states, num_heads

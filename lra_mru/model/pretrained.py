@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import importlib
 import inspect
 import json
@@ -17,6 +18,7 @@ from lra_mru.mixers.base import Mixer
 from lra_mru.spec import TaskSpec
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+DIGESTS = "sha256"  # key of the config: digests of its other keys and of the weights; neither format has its own
 MIXERS = "lra_mru.mixers."  # the only place that a config may name classes from
 
 
@@ -34,8 +36,9 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
             "spec": dataclasses.asdict(self.settings["spec"]),
             "mixers": {name: _described(make) for name, make in self.settings["mixers"].items()},
         }
-        (save_directory / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
         save_file({name: x.contiguous() for name, x in self.state_dict().items()}, save_directory / WEIGHTS)
+        config[DIGESTS] = _digests(config, save_directory / WEIGHTS)
+        (save_directory / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
 
     @classmethod
     def _from_pretrained(
@@ -57,12 +60,17 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
             )  # fmt: skip
 
         config = json.loads(fetch(CONFIG).read_text())
+        written = config.pop(DIGESTS, None)
+        digests = _digests(config, fetch(WEIGHTS))
         _compare(f"{model_id}/{CONFIG}", set(config), set(inspect.signature(cls).parameters))
         for part in ("spec", "mixers"):
             if not isinstance(config[part], dict):
                 raise ValueError(f"{model_id}/{CONFIG}: {part}={config[part]!r} must hold names and values")
-        spec, mixers = TaskSpec(**config["spec"]), {name: _maker(node) for name, node in config["mixers"].items()}
-        model = cls(**(config | {"spec": spec, "mixers": mixers}))
+        try:
+            spec, mixers = TaskSpec(**config["spec"]), {name: _maker(node) for name, node in config["mixers"].items()}
+            model = cls(**(config | {"spec": spec, "mixers": mixers}))
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{model_id}/{CONFIG} describes no model ({type(error).__name__}: {error})") from error
         try:
             weights = load_file(fetch(WEIGHTS), device=map_location)
         except SafetensorError as error:
@@ -74,9 +82,19 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
                 raise ValueError(
                     f"{model_id}/{WEIGHTS}: {name} has shape {tuple(x.shape)}, its config says {tuple(own[name].shape)}"
                 )
+        if written not in (None, digests):  # after the complaints that say more
+            raise ValueError(f"{model_id}: {CONFIG} or {WEIGHTS} is not what was saved: damaged, or edited")
         aligned = {name: x.clone() for name, x in weights.items()}  # a file's tensors lie anywhere: other rounding
         model.load_state_dict(aligned, assign=True)  # assign keeps the dtype that was saved
         return model.eval()
+
+
+def _digests(config: dict[str, Any], weights: Path) -> dict[str, str]:
+    text = json.dumps({key: value for key, value in config.items() if key != DIGESTS}, sort_keys=True)
+    return {
+        "config": hashlib.sha256(text.encode()).hexdigest(),
+        "weights": hashlib.sha256(weights.read_bytes()).hexdigest(),
+    }
 
 
 def _compare(place: str, found: set[str], expected: set[str]) -> None:

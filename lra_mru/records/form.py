@@ -152,6 +152,15 @@ def _certificate(path: Path, raw: dict[str, Any]) -> dict[str, Any] | None:
     return found
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a record stands at path that was neither cut nor damaged, wherever it belongs."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(raw, dict) and "metrics" in raw and raw.get(DIGEST, _digest(raw)) == _digest(raw)
+
+
 def parse(path: Path, raw: Any) -> Record:
     """The record that `raw` describes, which stands at path or is meant to. Raises: ValueError"""
     if not isinstance(raw, dict) or raw.get("schema") not in SCHEMAS:

@@ -11,7 +11,7 @@ from lra_mru.report import records_of, write_leaderboard, write_readme
 
 @until_reader_leaves
 def main() -> int:
-    """Exit status 0 if all was written from all records, 1 with a line on stderr for what went wrong or was left out."""
+    """Exit status 0 if all was written from all records, 1 with a line on stderr for what failed or was left out."""
     here = Path("results") if Path("results").is_dir() else MY_RESULTS
     parser = OneLineParser(prog="python -m lra_mru.report", description=__doc__)
     parser.add_argument("--results", type=Path, default=here, help=f"folder that holds runs/ (default: {here})")

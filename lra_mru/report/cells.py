@@ -32,11 +32,16 @@ def accuracy_header(metric: str, section: Section) -> str:
 
 
 def accuracy(row: Row, metric: str) -> str:
-    """Mean ± half of the 95 % interval, in percent; n where it is not that of the row."""
+    """Mean ± half of the 95 % interval, in percent; n where it is not that of the row.
+
+    Where every answer was right there is no spread: the bound that the number of sequences allows stands instead.
+    """
     summary = row.summary(metric)
     if summary is None:
         return "—"
     interval = "" if summary.half_width is None else f" ± {percent(summary.half_width)}"
+    if (bound := row.lower_bound(metric)) is not None:
+        interval = f" (≥ {percent(bound)})"
     fewer = "" if summary.n == len(row.records) else f" (n = {summary.n})"
     return f"{percent(summary.mean)}{interval}{fewer}"
 

@@ -78,15 +78,15 @@ def _against_length(section: Section, models: list[str]) -> Figure:
         ends.append((100 * floor, f"best floor, {percent(floor)} %", GREY, "", True))
     axes.axvline(lengths[0], color=GREY, linewidth=0.9, linestyle=":", zorder=1)
     axes.set(xscale="log", xlim=(lengths[0] / 1.6, lengths[-1] * 1.6), ylim=(-4, 106), yticks=range(0, 101, 25))
-    sizes = [" or ".join(f"{n:,}" for n in section.num_examples(metric)) for metric in section.accuracy_metrics]
+    sizes = [" or ".join(f"{n:,}" for n in section.num_sequences(metric)) for metric in section.accuracy_metrics]
     names = [f"{lengths[0]:,} (trained)", *(f"{length:,}" for length in section.lengths)]
-    axes.set_xticks(lengths, [f"{name}\n{size} tests" for name, size in zip(names, sizes, strict=True)])
+    axes.set_xticks(lengths, [f"{name}\n{size} sequences" for name, size in zip(names, sizes, strict=True)])
     axes.minorticks_off()
     for i, (left, right) in enumerate(pairwise(axes.get_xticklabels())):
         if lengths[i + 1] / lengths[i] < CLOSE_TICKS:  # side by side, they would run into each other
             left.set_horizontalalignment("right")
             right.set_horizontalalignment("left")
-    axes.set(xlabel="sequence length T, number of test examples", ylabel="test accuracy (%)")
+    axes.set(xlabel="sequence length T, number of test sequences", ylabel="test accuracy (%)")
     _label_ends(axes, ends, gap=110 * LINE / (height - 1.42))
     return _titled(figure, section)
 

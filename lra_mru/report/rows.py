@@ -10,7 +10,7 @@ from typing import Any
 
 from lra_mru.records.naming import computed
 from lra_mru.report.load import Record
-from lra_mru.report.stats import Summary, summarise
+from lra_mru.report.stats import CONFIDENCE, Summary, summarise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +36,26 @@ class Row:
         values = {record.seed: record.metrics[metric] for record in self.records if metric in record.metrics}
         return summarise(values) if values else None
 
+    def lower_bound(self, metric: str) -> float | None:
+        """Where every answer of every seed was right: the accuracy that 95 % of such tests do not fall below, as their
+        number of sequences allows; None elsewhere.
+
+            bound = 0.05 ** (1 / n)         the one-sided bound of Clopper and Pearson for n successes out of n
+        """
+        records = [record for record in self.records if metric in record.metrics]
+        if not records or any(record.metrics[metric] < 1 for record in records):
+            return None
+        return (1 - CONFIDENCE) ** (1 / sum(num_sequences(record, metric) for record in records))
+
     def skipped(self, metric: str) -> str | None:
         """Why seeds have no such metric; None if all have it."""
         missing = [record for record in self.records if metric not in record.metrics]
         return "; ".join(sorted({record.skipped.get(metric, "not asked for") for record in missing})) or None
 
     def seeds_above(self, floor: float, metric: str) -> tuple[int, int] | None:
-        """(k, n): k of n seeds lie above the floor by more than two standard errors of a test set of that size."""
+        """(k, n): k of n seeds lie above the floor by more than two standard errors of so many independent sequences."""
         above = [
-            record.metrics[metric] > floor + 2 * math.sqrt(floor * (1 - floor) / num_examples(record, metric))
+            record.metrics[metric] > floor + 2 * math.sqrt(floor * (1 - floor) / num_sequences(record, metric))
             for record in self.records
             if metric in record.metrics
         ]
@@ -68,6 +79,16 @@ def middle(records: Iterable[Record], part: str, name: str) -> float | None:
 def num_examples(record: Record, metric: str) -> int:
     """Test examples behind an accuracy."""
     return int(record.metrics[metric.replace("acc", "num_examples")])
+
+
+def num_sequences(record: Record, metric: str) -> int:
+    """Independent sequences behind an accuracy: all targets of one sequence are one draw."""
+    task, length = record.config.get("task", {}), metric.partition("@")[2]
+    if length:
+        rows = dict(zip(task.get("eval_lengths", []), task.get("eval_examples", []), strict=False)).get(int(length))
+    else:
+        rows = task.get("num_test")
+    return min(rows or num_examples(record, metric), num_examples(record, metric))
 
 
 def grouped(records: Iterable[Record], key: Callable[[Record], object]) -> list[tuple]:

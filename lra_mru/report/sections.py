@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from lra_mru.report.load import ACC, Record
-from lra_mru.report.rows import Row, grouped, num_examples
+from lra_mru.report.rows import Row, grouped, num_examples, num_sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,10 @@ class Section:
     def num_examples(self, metric: str) -> list[int]:
         """Numbers of test examples behind a metric; more than one if records differ."""
         return sorted({num_examples(record, metric) for record in self.records if metric in record.metrics})
+
+    def num_sequences(self, metric: str) -> list[int]:
+        """Numbers of independent test sequences behind a metric; more than one if records differ."""
+        return sorted({num_sequences(record, metric) for record in self.records if metric in record.metrics})
 
     def namesakes(self, row: Row) -> list[Row]:
         """Other configurations of the row's model."""

@@ -15,9 +15,10 @@ Made from {num_records} by `python -m lra_mru.report`; edits are overwritten.
 
 - One row is one model configuration, named by its model and the hash of its resolved config. Accuracy is on the test
   set, in percent: mean over seeds ± half of its 95 % interval (Student t; not cut at 0 or 100); one seed has none. The
-  interval covers what changes with the seed, not that the test set is finite.
+  interval covers what changes with the seed, not that the test set is finite. Where every answer of every seed is
+  right, (≥ ...) is the 95 % bound that the number of test sequences allows.
 - Rows are sorted by accuracy at the longest length evaluated, then at the trained one, then by name.
-- *Seeds above floor* counts seeds that beat the best floor by more than two standard errors of the test set. A floor is
+- *Seeds above floor* counts seeds that beat the best floor by more than two standard errors of a test set of so many sequences. A floor is
   what a shortcut reaches without the model; published rows are not ours; neither is ranked.
 - Speed and peak memory depend on the machine, so each machine has a line of its own (medians over seeds; training
   speed is the median step after warm-up). Parameters, activations (bytes saved for the backward pass, per token) and
@@ -105,8 +106,7 @@ def _notes(section: Section) -> str:
         for name, low, high in section.floors()
     ]
     metrics = section.accuracy_metrics
-    sizes = [f"{' or '.join(whole(n) for n in section.num_examples(m))} {where(m, section)}" for m in metrics]
-    lines.append(f"- Test examples: {', '.join(sizes)}")
+    lines.append(f"- Test sequences: {', '.join(_size(section, metric) for metric in metrics)}")
     for row in section.rows:
         for record in (record for record in row.records if record.attempt > 1):
             lines.append(
@@ -120,6 +120,12 @@ def _notes(section: Section) -> str:
             if reason := row.skipped(metric):
                 lines.append(f"- {section.label(row)} {where(metric, section)} — {reason}")
     return "\n".join(lines) + "\n"
+
+
+def _size(section: Section, metric: str) -> str:
+    sequences, targets = section.num_sequences(metric), section.num_examples(metric)
+    more = "" if targets == sequences else f" ({' or '.join(map(whole, targets))} targets)"
+    return f"{' or '.join(map(whole, sequences))}{more} {where(metric, section)}"
 
 
 def _group_table(section: Section) -> str:

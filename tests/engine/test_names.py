@@ -34,8 +34,10 @@ def test_every_committed_record_is_named_by_its_config(path):
     assert computed(computed(record["config"])) == computed(record["config"])
 
 
-def test_a_committed_record_counts_as_finished_for_an_equal_run(named, composed):
-    for path in COMMITTED:
+def test_a_committed_record_counts_as_finished_for_an_equal_run(composed):
+    equal = [path for path in COMMITTED if not path.parent.name.startswith("bmru-")]  # the mixer's keys have changed
+    assert len(equal) > 10
+    for path in equal:
         record = load_record(path)
         experiment = ["experiment=gaussian"] if record.config["task"].get("distractors") == "gaussian" else []
         task = [] if experiment else [f"task={record.task}"]

@@ -111,7 +111,7 @@ def test_values_out_of_range_are_named(changes, message):
 
 
 def test_signed_states_turn_over_for_ever_where_mamba_forgets():
-    """Steps of delta 20 and no drive: a state of 1 becomes -1, 1, -1, ... in one, and is gone after a step in the other."""
+    """Steps of delta 20 and no drive: a state of 1 becomes -1, 1, -1, ... in one, and is soon gone in the other."""
     found = {}
     for kind in (Mamba, SignedMamba):
         mixer = kind(d_model=D, train_length=20, expand=2.0, d_state=N, d_conv=K, dt_min=0.001, dt_max=0.1)

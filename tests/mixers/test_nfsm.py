@@ -1,4 +1,4 @@
-"""The finite-state machine: its equations, its noise, the cost of scores that lie too far apart, and what it can track."""
+"""The finite-state machine: its equations, its noise, the cost of scores too far apart, and what it can track."""
 
 import math
 

@@ -125,7 +125,7 @@ GOOD = {"logits": LOGITS, "num_states": 3, "temperature": 0.5}
         ({"logits": LOGITS[:, :0]}, ValueError, "logits has length 0"),
         ({"logits": LOGITS.long()}, TypeError, "logits has dtype torch.int64"),
         ({"h0": LOGITS[:, 0]}, ValueError, r"h0 has shape \(1, 18\), expected \(1, 6\)"),
-        ({"keys": KEYS[:, 1:]}, ValueError, r"keys have shape \(1, 3, 1\) on cpu, expected \(1, 4, 1\)"),
+        ({"keys": KEYS[:, 1:]}, ValueError, r"keys has shape \(1, 3, 1\), expected \(1, 4, 1\)"),
         ({"keys": KEYS.float()}, TypeError, "keys have dtype torch.float32, expected integers"),
     ],
 )

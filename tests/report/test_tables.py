@@ -233,3 +233,27 @@ def test_a_readme_shows_what_compares_and_names_the_rest(results: Path, write_re
     assert "**copy_first" in block
     assert "**parity" not in block
     assert "One row so far, on the whole page: parity." in block
+
+
+def test_all_targets_of_a_sequence_are_one_draw(results: Path, write_record: WriteRecord) -> None:
+    """53.1 % of 80,000 prefixes is noise where they stand in 2,000 rows, and is not where they are independent."""
+    found = {"test/acc": 0.531, "test/num_examples": 80_000}
+    floors = {"chance": 0.51}
+    write_record(metrics=found, floors=floors, model="a", config={"task": {"num_test": 2000}})
+    write_record(metrics=found, floors=floors, model="b")
+    page = write_leaderboard(results).read_text()
+    assert row(page, "a")[2] == "0 of 1"
+    assert row(page, "b")[2] == "1 of 1"
+    assert "- Test sequences: 2,000 or 80,000 (80,000 targets) at the trained lengths" in page
+
+
+def test_where_every_answer_is_right_the_bound_of_so_many_sequences_stands(
+    results: Path, write_record: WriteRecord
+) -> None:
+    config = {"task": {"eval_lengths": [3000], "eval_examples": [32]}}
+    metrics = {"test/acc@3000": 1.0, "test/num_examples@3000": 32}
+    write_record(metrics=metrics, config=config)
+    assert row(write_leaderboard(results).read_text(), "bmru")[1:3] == ["100.00 (≥ 99.85)", "100.00 (≥ 91.06)"]
+    for seed in (1, 2):
+        write_record(metrics=metrics, config=config, seed=seed)
+    assert row(write_leaderboard(results).read_text(), "bmru")[2] == "100.00 (≥ 96.93)"

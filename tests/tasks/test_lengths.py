@@ -44,7 +44,7 @@ def test_a_delay_tells_no_class(delayed_mnist, by_row):
     rows = np.concatenate([task.train_rows(step) for step in range(NUM_ROWS // 10)])
     batches = [task.train_set().__getitems__(batch.tolist()) for batch in rows.reshape(-1, 10)]
     lengths = np.concatenate([batch.lengths.numpy() for batch in batches])
-    assert len(np.unique(lengths)) == 51
+    assert len(np.unique(lengths)) > 45
     assert_chance(lengths, np.concatenate([batch.targets.numpy() for batch in batches]))
 
 

@@ -34,7 +34,7 @@ INSTEAD = {  # keys of Lightning's Trainer that people know, and what stands in 
 
 
 def check_keys(cfg: DictConfig) -> None:
-    """Raises: ConfigError in one line, naming a key that would do nothing. Models, tasks and loggers check their own."""
+    """Models, tasks and loggers check their own keys. Raises: ConfigError naming one that would do nothing"""
     shipped = _shipped()
     _compare("", cfg, {key for key in shipped if key not in ("defaults", "hydra")} | GROUPS)
     _compare("budget.", cfg.budget, set().union(*_keys_in("budget")))

@@ -77,6 +77,11 @@ RANGES = {  # of a dotted key; * is any name
     "model.mixers.*.max_openings_per_step": SHARE,
     "model.mixers.*.alpha": POSITIVE,
     "model.mixers.*.carry_grad": SHARE,
+    "model.mixers.*.lower_threshold": POSITIVE,
+    "model.mixers.*.num_states": Range(2, whole=True),
+    "model.mixers.*.temperature": POSITIVE,
+    "model.mixers.*.table_std": POSITIVE,
+    "model.mixers.*.spread_cost": AT_LEAST_0,
     "model.mixers.*.r_min": Range(0, 1, below=True),
     "model.mixers.*.r_max": Range(0, 1, above=True, below=True),
     "model.mixers.*.max_phase": Range(0, 2 * math.pi, above=True),
@@ -121,7 +126,7 @@ def _shown(value: Any) -> str:
 
 
 def _leaves(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Every plain value with its dotted key, and what stands where a number must; entries of a list count from 0."""
+    """Every plain value with its dotted key, and whatever stands for a number; entries of a list count from 0."""
     plain: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     pairs = plain.items() if isinstance(plain, dict) else enumerate(plain)
     for key, value in pairs:

@@ -55,7 +55,7 @@ class Rehearsal(pl.Callback):
                 content = self._evaluate_and_summarise(trainer, pl_module)
             if trainer.is_global_zero:
                 self._record(content)
-        except (RunError, ConfigError):
+        except (RunError, ConfigError, OSError):  # of a full disk the run itself says more
             raise
         except Exception as error:  # whatever it is, it would come again after training
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]

@@ -1,4 +1,4 @@
-"""Which budget a run keeps to: the one whose protocol it follows, or "custom". The word that was typed decides nothing."""
+"""Which budget a run keeps to: the one whose protocol it follows, or "custom". What was typed decides nothing."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -128,9 +128,8 @@ def wandb_logger(
     try:
         run = start(os.environ.get("WANDB_MODE") or ("offline" if offline else "online"))
     except (wandb.Error, ValueError) as error:
-        warn(
-            f"W&B cannot be reached ({_line(error)}): the run goes on offline; later: wandb sync {folder}/wandb/offline-*"
-        )
+        later = f"later: wandb sync {folder}/wandb/offline-*"
+        warn(f"W&B cannot be reached ({_line(error)}): the run goes on offline; {later}")
         wandb.teardown()  # else the id counts as in use
         try:
             run = start("offline")

@@ -19,6 +19,7 @@ from typing import IO, Any
 from lra_mru import files
 from lra_mru.engine.console import warn
 from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.records.form import is_whole
 
 JOIN_WAIT_S = 60.0  # how long the other processes of a data-parallel run wait for the first to open the attempt
 UNDECIDED = "undecided"
@@ -65,9 +66,9 @@ class Attempt:
 
     @property
     def record(self) -> Path | None:
-        """The record that this attempt has written, if it has."""
+        """The record that this attempt has written, if it has and nothing has cut or damaged it since."""
         path = self._noted("record")
-        return path if path and path.exists() else None
+        return path if path and is_whole(path) else None
 
     def serves(self, results_dir: Path) -> bool:
         """Whether its record goes to results_dir: as attempt.json says, or because it names no folder that is there.

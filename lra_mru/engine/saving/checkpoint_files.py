@@ -64,7 +64,7 @@ def load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such checkpoint")
     raw = path.read_bytes()
-    if not zipfile.is_zipfile(io.BytesIO(raw)):
+    if not _is_zip(raw):
         raise DamagedCheckpoint(f"{path} is cut short, or no checkpoint of this suite")
     if not _is_as_written(raw):
         raise DamagedCheckpoint(f"{path} is damaged: its bytes are not those that were written")
@@ -86,6 +86,13 @@ def _sealed(raw: bytes) -> bytes:
     """A zip file without a comment, and its digest as its comment: torch.load checks no checksum of the zip."""
     body = raw[:-2] + SEAL_BYTES.to_bytes(2, "little")  # the last two bytes of a zip file are its comment's length
     return body + SEAL + hashlib.sha256(body).hexdigest().encode()
+
+
+def _is_zip(raw: bytes) -> bool:
+    try:
+        return zipfile.is_zipfile(io.BytesIO(raw))
+    except zipfile.BadZipFile:  # a damaged number of disks
+        return False
 
 
 def _is_as_written(raw: bytes) -> bool:

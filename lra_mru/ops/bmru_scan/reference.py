@@ -1,7 +1,7 @@
 """Definition of bmru_scan, forward and backward: a loop over time in plain torch, with surrogate derivatives.
 
-The Heaviside step and the sign have no useful derivative. Their surrogates are given here as autograd functions, so
-that the gradient of the op is whatever autograd makes of this loop.
+The Heaviside step and the sign have no useful derivative: _Heaviside and _Sign give each its surrogate. _Carry gives,
+by hand too, the share of the state's gradient that passes a gate. The rest is what autograd makes of the loop.
 """
 
 import math
@@ -81,7 +81,7 @@ def bmru_scan(
     for t in range(c.shape[1]):
         c_t, beta_t = c[:, t].to(dtype), beta[:, t].to(dtype)
         sign = _Sign.apply(c_t)
-        z = _Heaviside.apply(sign.detach() * c_t - beta_t)
+        z = _Heaviside.apply(c_t.abs() - beta_t)
         h = _Carry.apply(z, h, sign * alpha.to(dtype), carry_grad)
         states.append(h)
     return torch.stack(states, dim=1).to(c.dtype)

@@ -1,7 +1,13 @@
 """linear_scan on the CPU. Lanes run along channels, time is the outer loop: every byte is touched once.
 
-Arrays are flat: row r of (B * L, N) starts at r * N. A constant `a` has one row, which every step reads: its rows are
-`stride_a` = 0 apart.
+A unit of work is one chunk of time of one batch row (_cpu/chunks.py). Arrays are flat: row r of (B * L, N) starts at
+r * N. The kernels take, "units" being the number of all chunks of all rows:
+
+    todo, ready, states   what chunks.run hands to every kernel; states (units * N,) in double precision
+    a                     (B * L * N,), or (N,) if constant: its rows are stride_a = 0 apart
+    b, h, dh, db          (B * L * N,) in their own dtype, 16-bit floats as raw bits
+    h0, dh0               (B * N,) in accumulation dtype
+    da, da_totals         (B * L * N,) if a varies; (units * N,) in double precision if it is constant
 """
 
 from typing import Any
@@ -28,6 +34,7 @@ from lra_mru.ops._cpu.threads import claim
 def _forward(
     todo: Any, ready: Any, states: Any, L: int, steps: int, stride_a: int, stream: bool, a: Any, b: Any, h0: Any, h: Any
 ) -> None:  # fmt: skip
+    """h of every step. A first walk over a chunk finds what it does to the state before it: decay * carry + end."""
     num_chunks = -(-L // steps)
     N = len(states) // len(ready)
     carry, decay, end = np.empty(N, h0.dtype), np.empty(N, states.dtype), np.empty(N, states.dtype)
@@ -65,7 +72,10 @@ def _backward(
     todo: Any, ready: Any, states: Any, L: int, steps: int, stride_a: int, stream: bool, a: Any, h: Any, h0: Any,
     dh: Any, da: Any, da_totals: Any, db: Any, dh0: Any,
 ) -> None:  # fmt: skip
-    """carry is what reaches h[t], then h[t-1], from later steps. A constant a has a row of totals for every unit."""
+    """carry is the gradient that reaches h[t], then h[t-1], from later steps.
+
+    A first walk over a chunk finds what it does to a gradient from the chunk after it: decay * carry + end.
+    """
     num_chunks = -(-L // steps)
     N = len(states) // len(ready)
     carry, decay, end = np.empty(N, h0.dtype), np.empty(N, states.dtype), np.empty(N, states.dtype)

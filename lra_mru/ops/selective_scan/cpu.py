@@ -2,7 +2,13 @@
 
 Forward leaves the state at the start of every chunk of CHUNK steps. Backward takes the chunks from last to first: it
 recomputes the states inside one, then runs through it in reverse. States lie as (N, D) here, channels innermost. Arrays
-are flat: a helper gets one with the place where it begins, such as (u, at) for the channels of one step.
+are flat: a helper gets one with the place where it begins, such as (u, at) for the channels of one step. Kernels take
+
+    u, delta, z, y, dy    (B * L * D,) in their own dtype, 16-bit floats as raw bits; B, C (B * L * N,) as well
+    A, dA                 (N * D,) in units of log 2; (B * N * D,) in double precision
+    skip, bias            (D,) in accumulation dtype; dskip, dbias (B * D,) in double precision
+    h0, h_last, dh0       (B * N * D,) in accumulation dtype; starts (B * chunks * N * D,), the states at chunks' starts
+    dB, dC                (blocks of channels * B * L * N,) in accumulation dtype
 """
 
 import math

@@ -34,10 +34,11 @@ def noisy(B: int, L: int, N: int, dtype: torch.dtype, generator: torch.Generator
 
 
 def ties(B: int, L: int, N: int, dtype: torch.dtype, generator: torch.Generator) -> dict[str, Any]:
-    """Logits of which many are equal: the first wins. Some are infinite."""
+    """Logits of which many are equal: the first wins. Some are infinite, but none of those to state 0."""
     inputs = _inputs(B, L, -(-N // 3), 3, dtype, generator)
-    logits = inputs["logits"].round()
-    return inputs | {"logits": torch.where(logits < -1, -float("inf"), logits)}
+    logits = inputs["logits"].round().unflatten(2, (3, -1))
+    logits[:, :, 1:].masked_fill_(logits[:, :, 1:] < -1, -float("inf"))
+    return inputs | {"logits": logits.flatten(2)}
 
 
 CASES: dict[str, Callable[[int, int, int, torch.dtype, torch.Generator], dict[str, Any]]] = {

@@ -1,4 +1,4 @@
-"""table_scan on the CPU. Lanes run along the columns of all heads, time is the outer loop: it is memory that is waited for.
+"""table_scan on the CPU. Lanes run along the columns of all heads, time is the outer loop.
 
 Every step finds the whole table, in as many comparisons as there are logits, and then follows it: that a machine is in
 one state alone would save reading only where a head has more logits than a cache line. Heads share nothing, so a row on
@@ -189,7 +189,8 @@ def _used_columns(
         for k in range(heads):
             state = np.int64(states[at + k])
             before[lane + k] = state
-            entries[lane + k] = np.uint32(c0 + k * n + min(state, n - 1))
+            used = state if state < n else np.int64(n - 1)
+            entries[lane + k] = np.uint32(c0 + k * n + used)
         for to in range(n):
             base = ((r0 + t) * n + to) * C
             for k in range(heads):
@@ -257,7 +258,7 @@ def _backward(
     """
     num_blocks, C, dtype = -(-K // block), K * n, dh0.dtype
     most, most_lanes = block * n, BLOCK_ROWS * block
-    now, carry, row, zero = np.empty(most, dtype), np.empty(most, dtype), np.empty(most, dtype), np.uint64(0)
+    now, carry, row = np.empty(most, dtype), np.empty(most, dtype), np.empty(most, dtype)
     column, adjoint = np.empty(n * most_lanes, dtype), np.empty(n * most_lanes, dtype)
     per_lane, before, entries = (
         np.empty(most_lanes, dtype),

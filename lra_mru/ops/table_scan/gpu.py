@@ -7,7 +7,7 @@ long. Every output comes from one program and no order of additions is left open
 The adjoints are written and read once more than they must be: 8 bytes an entry of h, beside 8 n of the logits.
 """
 # Triton reads no type but tl.constexpr.
-# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code=assignment
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code="assignment,misc"
 # ruff: noqa: RUF005  (Triton knows no starred tuples)
 
 import math
@@ -73,7 +73,7 @@ def table_scan_tables_kernel(
 
 
 @triton.jit
-def columns(block, K, N: tl.constexpr, N2: tl.constexpr, BLOCK_K: tl.constexpr):
+def columns(block, K: tl.constexpr, N: tl.constexpr, N2: tl.constexpr, BLOCK_K: tl.constexpr):
     """Places of (BLOCK_K, N2) states in a row of K N, flat, and which of them are there."""
     i = tl.arange(0, BLOCK_K * N2)
     if N2 == N:
@@ -88,7 +88,7 @@ def columns(block, K, N: tl.constexpr, N2: tl.constexpr, BLOCK_K: tl.constexpr):
 
 @triton.jit
 def table_scan_follow_kernel(
-    tau_ptr, start_ptr, h_ptr, states_ptr, L, K, N: tl.constexpr, N2: tl.constexpr, ACC: tl.constexpr,
+    tau_ptr, start_ptr, h_ptr, states_ptr, L, K: tl.constexpr, N: tl.constexpr, N2: tl.constexpr, ACC: tl.constexpr,
     BLOCK_K: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """tau (B, L, K N), start (B, K) -> h (B, L, K N), states (B, L + 1, K)."""
@@ -115,7 +115,7 @@ def table_scan_follow_kernel(
 
 @triton.jit
 def table_scan_adjoint_kernel(
-    tau_ptr, dh_ptr, adjoint_ptr, dh0_ptr, L, K, N: tl.constexpr, N2: tl.constexpr, ACC: tl.constexpr,
+    tau_ptr, dh_ptr, adjoint_ptr, dh0_ptr, L, K: tl.constexpr, N: tl.constexpr, N2: tl.constexpr, ACC: tl.constexpr,
     BLOCK_K: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """tau, dh (B, L, K N) -> adjoints of all states (B, L, K N), dh0 (B, K N)."""
@@ -147,7 +147,7 @@ def table_scan_slopes_kernel(
     logits_ptr, keys_ptr, states_ptr, adjoint_ptr, dlogits_ptr, sharpness, rows, L, N: tl.constexpr, C: tl.constexpr,
     NOISY: tl.constexpr, ACC: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """sigma (adjoint - <sigma, adjoint>) / temperature in the columns in use, zero elsewhere. sharpness: 1 / temperature."""
+    """sigma (adjoint - <sigma, adjoint>) sharpness in the columns in use, else zero; sharpness: 1 / temperature."""
     row = (tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)).to(tl.int64)[:, None]
     c = (tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C))[None, :]
     inside = (row < rows) & (c < C)
@@ -196,7 +196,7 @@ def _start_following(kernel: Any, like: Tensor, num_states: int, each: int, *arg
     heads, padded = channels // num_states, triton.next_power_of_2(num_states)
     block_k = max(1, min(LANES * each // padded, triton.next_power_of_2(heads)))
     launch(
-        kernel, (batch, triton.cdiv(heads, block_k)), like, *arguments, length, heads, N=num_states, N2=padded,
+        kernel, (batch, triton.cdiv(heads, block_k)), like, *arguments, length, K=heads, N=num_states, N2=padded,
         ACC=ACCUMULATE[like.dtype], BLOCK_K=block_k, CHUNK=CHUNK,
     )  # fmt: skip
 

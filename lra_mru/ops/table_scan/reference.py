@@ -1,4 +1,4 @@
-"""Definition of table_scan, forward and backward: a loop over time in plain torch, with a straight-through derivative."""
+"""Definition of table_scan, forward and backward: a loop over time in plain torch, with a straight-through slope."""
 
 from typing import Any
 

@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 
 def states_of(h: Float[Tensor, "... n"]) -> Int[Tensor, "..."]:
@@ -13,5 +12,5 @@ def states_of(h: Float[Tensor, "... n"]) -> Int[Tensor, "..."]:
 
 def one_hot_or_lost(states: Int[Tensor, "..."], num_states: int, dtype: torch.dtype) -> Float[Tensor, "... n"]:
     """One-hot rows; NaN where a state is lost."""
-    rows = one_hot(states.long(), num_states + 1)[..., :num_states].to(dtype)
+    rows = (states.long()[..., None] == torch.arange(num_states, device=states.device)).to(dtype)  # nothing is asked
     return rows.masked_fill((states == num_states)[..., None], float("nan"))

@@ -1,0 +1,158 @@
+"""What comes after training: tried before it, and never lost by whatever breaks there."""
+
+import errno
+import json
+import os
+
+import pytest
+import pytorch_lightning as pl
+from support import without_clock
+
+from lra_mru import files
+from lra_mru.engine import run
+from lra_mru.engine.build import build
+from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.engine.measuring.meters import Speedometer
+from lra_mru.engine.preflight import check_ranks
+from lra_mru.engine.preflight.rehearsal import Rehearsal
+from lra_mru.engine.recording import record, summary, tracking
+from lra_mru.engine.saving import checkpoint_files
+from lra_mru.engine.saving.attempts import Attempt
+from lra_mru.engine.saving.checkpoints import Checkpoints
+from lra_mru.engine.training.module import SequenceClassifier
+
+STEPS_AFTER_FIT = [
+    (Checkpoints, "write_best"),
+    (checkpoint_files, "save"),
+    (pl.Trainer, "test"),
+    (SequenceClassifier, "test_step"),
+    (SequenceClassifier, "on_test_epoch_end"),
+    (Speedometer, "on_test_end"),
+    (run, "report_metrics"),
+    (Speedometer, "throughput"),
+    (summary, "activation_bytes_per_token"),
+    (summary, "code_version"),
+    (summary, "library_versions"),
+    (summary, "load"),
+    (summary, "weights_sha256"),
+    (record, "write_record"),
+    (Attempt, "note"),
+    (record, "as_text"),
+    (files, "write_whole"),
+    (run, "publish"),
+]
+
+
+@pytest.fixture
+def untrainable(monkeypatch):
+    """From now on no step may be trained."""
+
+    def arrange():
+        def training_step(*_):
+            raise AssertionError("trained again")
+
+        monkeypatch.setattr(SequenceClassifier, "training_step", training_step)
+
+    return arrange
+
+
+def test_whatever_breaks_after_training_the_same_command_writes_the_record(go, untrainable, monkeypatch, tmp_path):
+    unbroken = without_clock(go("bmru", where="unbroken")[1])
+    trained, fit = [False], pl.Trainer.fit
+
+    def fit_and_arm(*arguments, **named):
+        fit(*arguments, **named)
+        trained[0] = True
+
+    monkeypatch.setattr(pl.Trainer, "fit", fit_and_arm)
+    for owner, name in STEPS_AFTER_FIT:
+        trained[0] = False
+
+        def broken(*arguments, original=getattr(owner, name), **named):
+            if trained[0]:
+                raise ZeroDivisionError("broken by the test")
+            return original(*arguments, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, broken)
+            with pytest.raises(ZeroDivisionError):
+                go()
+        untrainable()
+        assert bool(list((tmp_path / "a/results").rglob("seed0*.json"))) is (name == "publish")
+    assert without_clock(go()[1]) == unbroken
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(summary, "library_versions"), (Speedometer, "throughput"), (record.Attempt, "relative")]
+)
+def test_what_would_break_after_training_breaks_before_it(go, untrainable, monkeypatch, owner, name):
+    def broken(*_, **__):
+        raise ZeroDivisionError("broken by the test")
+
+    untrainable()
+    if name == "relative":  # stands for a folder that takes no record
+        owner, name = files, "_name"
+    monkeypatch.setattr(owner, name, broken)
+    with pytest.raises(RunError) as caught:
+        go("lru")
+    assert str(caught.value) == (
+        "this run could not be recorded, and nothing was trained: ZeroDivisionError: broken by the test"
+    )
+
+
+def test_what_the_report_would_refuse_is_refused_before_training(go, untrainable, monkeypatch):
+    untrainable()
+    monkeypatch.setattr(summary, "num_params", lambda model: "many")
+    with pytest.raises(ConfigError, match=r"the report would refuse this run's record: .*num_params='many'"):
+        go("lru")
+
+
+def test_the_rehearsal_changes_no_number_and_leaves_nothing_behind(go, monkeypatch, tmp_path):
+    options = ("bmru", "model.dropout=0.3", "trainer.max_steps=10")
+    rehearsed = without_clock(go(*options, where="a")[1])
+    assert not list(tmp_path.rglob(".*.tmp"))
+    monkeypatch.setattr(Rehearsal, "on_train_start", lambda *_: None)
+    assert without_clock(go(*options, where="b")[1]) == rehearsed
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_half_and_double_precision_on_vectors_end_with_a_record(go, precision):
+    short = ("task.distractors=gaussian", "trainer.max_steps=5", f"trainer.precision={precision}")
+    assert go("transformer", *short)[1]["precision"] == precision
+
+
+def test_more_processes_than_rows_are_refused(composed):
+    task = build(composed("task=selective_copy", "data_dir=x").task, "task")
+    with pytest.raises(ConfigError, match=r"trainer.devices: 16 processes cannot share the 8 rows of test@409600"):
+        check_ranks(task, task.test_sets, 16)
+    check_ranks(task, task.test_sets, 8)
+
+
+def test_a_file_system_without_hard_links_takes_records(go, monkeypatch, tmp_path):
+    def no_links(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    assert go("lru")[0].name == "seed0.json"
+    assert go("lru", "force=true")[0].name == "seed0.attempt2.json"
+    files.write_whole(tmp_path / "x", b"1", overwrite=False)
+    with pytest.raises(FileExistsError):
+        files.write_whole(tmp_path / "x", b"2", overwrite=False)
+    assert (tmp_path / "x").read_bytes() == b"1"
+
+
+def test_what_goes_wrong_at_w_and_b_costs_no_record(composed, tmp_path, monkeypatch, capsys):
+    from support import TINY_COPY
+
+    def refuse(*_):
+        raise ValueError("illegal artifact name")
+
+    places = [f"{key}_dir={tmp_path / key}" for key in ("results", "data", "runs")]
+    short = [*TINY_COPY, *places, "logger=wandb_offline", "trainer.max_steps=3"]
+    path = run.run(composed(*short), model_name="bmru+lru", task_name="copy_first")
+    assert json.loads(path.read_text())["model"] == "bmru+lru"
+    assert "warning" not in capsys.readouterr().err
+    monkeypatch.setattr(tracking, "_publish", refuse)
+    path = run.run(composed(*short, "seed=1"), model_name="bmru", task_name="copy_first")
+    assert path.exists()
+    assert "W&B was not told of the record (illegal artifact name)" in capsys.readouterr().err
