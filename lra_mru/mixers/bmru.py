@@ -22,14 +22,14 @@ class BMRU(Mixer):
         y[t]    = W_o h[t]
 
     Shapes:  x (B, L, D) -> y (B, L, D); state h (B, N), N = round(expand * D): each coordinate 0, -alpha or +alpha
-    Starts:  W_c with rows of variance 1/D, so that c ~ N(0, 1) for a normalised x; W_beta = 0. b_beta differs from
-             unit to unit (opening_thresholds, one rule for every task): one unit opens its gate
-             min_openings_per_sequence times in a sequence of train_length steps, another at max_openings_per_step,
-             those between at rates spread evenly on a log scale.
+    Starts:  W_c with rows of variance 1/D, so that c ~ N(0, 1) for a normalised x; W_beta = 0; b_beta by one rule
+             for every task (opening_thresholds). As shipped, every unit opens its gate 0.02 times in a sequence of
+             train_length steps: with beta = 0 half the gates would open at every step, and nothing outlive a few.
+             With share_slowest below 1, other units open more often, at rates spread over every time scale.
              With learned_start, h[-1] = sgn(c_0) alpha, where c_0 (N,) is learned and starts as N(0, 1).
     Raises:  ValueError for sizes, rates or factors outside their range
-    Source:  De Geeter et al., arXiv 2601.09495. Its full text could not be read here. The authors' first-quadrant
-             BMRU (fq_bmru.py) has the same structure: candidate, thresholds, two values, else hold.
+    Source:  De Geeter et al., arXiv 2601.09495; we have not read its full text. The equations that its authors print
+             for a sister unit (fq_bmru.py) have the same structure: candidate, thresholds, two values, else hold.
              Opening rates, carry_grad (see bmru_scan) and learned_start are ours.
     """
 

@@ -26,7 +26,9 @@ class CMRU(Mixer):
 
     Shapes:  x (B, L, D) -> y (B, L, D); state n (B, N), N = round(expand * D)
     Units:   n is exact in float32 up to 2^24 = 16,777,216
-    Starts:  as BMRU
+    Starts:  gates as BMRU's; as shipped (share_slowest 0), their rates p are spread from 0.02 openings a sequence to
+             one every other step. n[t] is then a random walk of variance p t: the factor of a unit is
+             alpha / sqrt(1 + p train_length), so that no state has left the scale of alpha when a sequence ends
     Raises:  ValueError for sizes or rates outside their range
     Cost:    one step of bmru_scan from state 0 gives z[t] sgn(c[t]) with its gradients; linear_scan adds up
     Source:  a cumulative variant in the spirit of the CMRU (Brandoit, Fyon, Ernst, Drion, ICML 2026, arXiv 2605.11855),
@@ -60,7 +62,9 @@ class CMRU(Mixer):
         )
         self.to_candidate = nn.Linear(d_model, num_states)
         self.to_threshold = nn.Linear(d_model, num_states)
-        self.alpha = nn.Parameter(torch.full((num_states,), float(alpha)))
+        rates = 2 * torch.special.ndtr(-thresholds)  # P(|c| > beta)
+        factors = alpha / (1 + train_length * rates).sqrt()
+        self.alpha = nn.Parameter(factors.to(torch.get_default_dtype()))
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.num_states = num_states
 

@@ -57,6 +57,14 @@ def test_the_state_gradient_passes_every_gate():
     torch.testing.assert_close(state.grad, mixer.alpha.detach().expand(2, -1))
 
 
+def test_no_state_leaves_the_scale_of_alpha_within_a_training_sequence():
+    mixer = make(alpha=1.0, train_length=500)
+    n = mixer(torch.nn.functional.layer_norm(torch.randn(64, 500, 64), (64,)))[1]
+    variance = (mixer.alpha * n).square().mean(0)
+    assert variance[32:].mean().item() == pytest.approx(1.0, abs=0.15)  # the units that open often
+    assert variance.max() < 2.5
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
