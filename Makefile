@@ -1,9 +1,9 @@
-# make train: everything up to a leaderboard row.   make test: every check.   make setup: .venv alone.
+# make train: everything up to a leaderboard row.   make test: every check.   make test-gpu: what needs a GPU.   make setup: .venv alone.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?= model=bmru task=listops budget=quick
 
-.PHONY: train setup test check clean
+.PHONY: train setup test test-gpu check clean
 
 train: setup
 	@$(BIN)/python train.py $(ARGS)
@@ -26,6 +26,9 @@ check: setup
 
 test: check
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-gpu: setup
+	$(BIN)/python -m pytest tests/gpu -m gpu --numprocesses 8 --dist load
 
 clean:
 	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

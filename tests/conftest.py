@@ -71,7 +71,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if terminalreporter.stats.get("deselected") and not torch.cuda.is_available():
+    left_out = terminalreporter.stats.get("deselected", [])
+    if not torch.cuda.is_available() and any(item.get_closest_marker("gpu") for item in left_out):
         terminalreporter.write_line(f"{NO_GPU}: the tests of tests/gpu were left out (make test-gpu runs them on one)")
 
 

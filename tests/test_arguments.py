@@ -1,10 +1,15 @@
 """Every program complains of its command line in one line."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from support import ROOT
 
+from data_prep.common.output import READER_LEFT
 from lra_mru import runs, show
 from lra_mru.bench import __main__ as bench
 from lra_mru.report import __main__ as report
@@ -35,3 +40,37 @@ def test_one_line_and_status_2(
     said = capsys.readouterr().err
     assert complaint in said
     assert said.count("\n") == 1
+
+
+READER_LEAVES = """
+import sys
+from lra_mru import runs
+runs.lines = lambda *_: [runs.Line(state="finished", run="r", detail="d", command="c")] * 100_000
+sys.argv = ["runs"]
+runs.main()
+"""
+
+
+def test_a_program_ends_without_a_word_when_its_reader_leaves() -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", READER_LEAVES]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "finished   r   d\n"
+    process.stdout.close()  # as `| head -1` does
+    assert process.stderr.read() == ""
+    assert process.wait() == READER_LEFT
+
+
+def test_bench_says_that_rows_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = [{"status": "ok"}, {"status": "failed: no such head"}, {"status": "out of memory"}]
+    monkeypatch.setattr(bench, "run", lambda _: {"rows": rows})
+    monkeypatch.setattr(sys, "argv", ["bench", "throughput", "--json", str(tmp_path / "x.json")])
+    with pytest.raises(SystemExit) as stopped:
+        bench.main()
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == "error: 1 rows failed; the first said: failed: no such head\n"
+    assert (tmp_path / "x.json").exists()

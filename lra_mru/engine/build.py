@@ -65,7 +65,7 @@ def check_types(node: DictConfig, where: str, function: Callable[..., Any] | Non
 
 def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of function, less those that name what its module imports for type checkers alone."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, annotation in inspect.get_annotations(function).items():
         probe = types.SimpleNamespace(__annotations__={name: annotation})
         try:

@@ -3,7 +3,6 @@
 import copy
 import errno
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +153,10 @@ def train_and_test(
         every_minutes=cfg.checkpoint_minutes,
     )
     floors = task.floors()
-    summary = partial(summarize, cfg, identity, task, module, overrides=overrides, floors=floors)
+
+    def summary(trainer: pl.Trainer, checkpoints: Checkpoints, meter: Speedometer) -> dict[str, Any]:
+        return summarize(cfg, identity, task, module, trainer, checkpoints, meter, overrides, floors)
+
     rehearsal = Rehearsal(
         task,
         identity,

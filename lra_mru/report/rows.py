@@ -53,7 +53,7 @@ class Row:
         return "; ".join(sorted({record.skipped.get(metric, "not asked for") for record in missing})) or None
 
     def seeds_above(self, floor: float, metric: str) -> tuple[int, int] | None:
-        """(k, n): k of n seeds lie above the floor by more than two standard errors of so many independent sequences."""
+        """(k, n): k of n seeds lie above the floor by more than two standard errors of so many sequences."""
         above = [
             record.metrics[metric] > floor + 2 * math.sqrt(floor * (1 - floor) / num_sequences(record, metric))
             for record in self.records

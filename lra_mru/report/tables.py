@@ -18,8 +18,8 @@ Made from {num_records} by `python -m lra_mru.report`; edits are overwritten.
   interval covers what changes with the seed, not that the test set is finite. Where every answer of every seed is
   right, (≥ ...) is the 95 % bound that the number of test sequences allows.
 - Rows are sorted by accuracy at the longest length evaluated, then at the trained one, then by name.
-- *Seeds above floor* counts seeds that beat the best floor by more than two standard errors of a test set of so many sequences. A floor is
-  what a shortcut reaches without the model; published rows are not ours; neither is ranked.
+- *Seeds above floor* counts seeds that beat the best floor by more than two standard errors of a test set of so many
+  sequences. A floor is what a shortcut reaches without the model; published rows are not ours; neither is ranked.
 - Speed and peak memory depend on the machine, so each machine has a line of its own (medians over seeds; training
   speed is the median step after warm-up). Parameters, activations (bytes saved for the backward pass, per token) and
   recurrent state do not.

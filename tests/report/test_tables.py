@@ -33,6 +33,11 @@ def tables(text: str) -> list[list[list[str]]]:
     return [[table[0], *table[2:]] for table in found if table]
 
 
+def row(page: str, model: str) -> list[str]:
+    """The cells of a model in the first table of the page."""
+    return next(cells for cells in tables(page)[0] if cells[0].startswith(f"{model} "))
+
+
 def test_mean_interval_and_n(results: Path, write_record: WriteRecord) -> None:
     for seed, accuracy in enumerate([0.5, 0.6, 0.9]):
         write_record(seed=seed, metrics={"test/acc": accuracy})
@@ -62,9 +67,9 @@ def test_a_skipped_length_is_a_dash_with_its_reason_and_never_zero(results: Path
     page = write_leaderboard(results).read_text()
     head, _, transformer = tables(page)[0]
     assert head[1:4] == ["acc at 300 (trained) (%)", "acc at 3,000 (%)", "acc at 300,000 (%)"]
-    assert transformer[1:6] == ["100.00", "50.00", "—", "1 of 1", "—"]
+    assert transformer[1:6] == ["100.00 (≥ 99.85)", "50.00", "—", "1 of 1", "—"]
     assert f"- transformer at 300,000 — {reason}\n" in page
-    assert "- Test examples: 2,000 at 300 (trained), 64 at 3,000, 64 at 300,000\n" in page
+    assert "- Test sequences: 2,000 at 300 (trained), 64 at 3,000, 64 at 300,000\n" in page
 
 
 def test_a_length_that_only_some_seeds_have_shows_its_own_n(results: Path, write_record: WriteRecord) -> None:

@@ -176,6 +176,14 @@ def test_failures_are_told_with_their_reason_and_end_a_hopeless_sweep(sweep, tmp
     assert "the first 3 trials failed; the last said: objective state_bytes: bmru has no such number" in err
 
 
+def test_a_sweep_whose_every_trial_failed_says_so_and_ends_with_status_1(sweep, tmp_path):
+    status, _, err = finish(sweep("--trials", "2", lr=[9]))
+    assert status == 1
+    assert "every trial failed; the last said: optim.lr=9.0 is too much" in err
+    assert err.count("\n") == 1
+    assert [t["state"] for t in summary(tmp_path)["trials"]] == ["failed", "failed"]
+
+
 def test_two_processes_share_a_study_through_a_journal(sweep, tmp_path):
     arguments = ["--trials", "6", "--storage", f"journal:///{tmp_path / 'study.log'}"]
     first = sweep(*arguments, wait=0.5)

@@ -34,7 +34,7 @@ def check_kinds(cfg: DictConfig) -> None:
     for switch in SWITCHES:
         value = part_of(cfg, switch, missing=False)
         if not isinstance(value, bool):
-            raise ConfigError(f"{switch}={shown(value)} must be true or false")
+            raise ConfigError(f"{switch}={value} must be true or false")
     deterministic = part_of(cfg, "trainer.deterministic", missing=False)
     if not isinstance(deterministic, bool) and deterministic not in (None, "warn"):
         raise ConfigError(f"trainer.deterministic={shown(deterministic)} must be true, false or warn")

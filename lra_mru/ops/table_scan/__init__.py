@@ -37,7 +37,7 @@ def table_scan(
     Shapes:  logits (B, L, n K n), of which entry (l K + k) n + j sends state j of head k to state l;
              h0 (B, K n) or None; keys (B, L, 1), any integers, or None
              -> h (B, L, K n), contiguous, in logits' dtype. The next piece of a sequence starts from h[:, -1]
-    Units:   logits in nats; noise and softmax are computed in float32 for bfloat16. The noise of an entry is a pure
+    Units:   logits in nats; noise and softmax are computed in float32 for 16 bits. The noise of an entry is a pure
              function of its step's key and its place in the step, the same however a sequence is cut
     NaN:     where the column in use has one, the state is lost: h is NaN from there on, in that head
     Raises:  ValueError if shapes or devices differ, L == 0, num_states is not in [2, 64], or temperature is not above

@@ -48,4 +48,4 @@ CASES: dict[str, Callable[[int, int, int, torch.dtype, torch.Generator], dict[st
     "noisy": noisy,
     "ties": ties,
 }
-DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
