@@ -101,9 +101,10 @@ def opening_thresholds(
         p[i]  = p_min (p_max / p_min)^((i - S + 1/2) / (N - S))     for i = S .. N - 1: log-uniform
         beta[i] = Phi^-1(1 - p[i] / 2)                          P(|c| > beta) = 2 (1 - Phi(beta)) for c ~ N(0, 1)
 
-    With 0.02, 0.5 and a share of 0.5 at 300 steps, of 64 units 32 have p = 6.7e-5 and beta = 3.99; those of the other
-    32 go from there to p = 0.5 and beta = 0.67, nearly four factors of ten, 8 units to each. Where a sequence is so
-    short that p_min is above p_max, all units have p_max.
+    A share of 1 gives all units one rate, a share of 0 none of them the same; conf/model/bmru.yaml says what was
+    measured. With 0.02, 0.5 and a share of 0.5 at 300 steps, of 64 units 32 have p = 6.7e-5 and beta = 3.99; those of
+    the other 32 go from there to p = 0.5 and beta = 0.67, nearly four factors of ten, 8 units to each. Where a
+    sequence is so short that p_min is above p_max, all units have p_max.
 
     Shapes:  -> (N,) float64
     Raises:  ValueError for a rate that is no number above 0, more than one opening per step, a share outside [0, 1],

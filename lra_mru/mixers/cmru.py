@@ -24,7 +24,7 @@ class CMRU(Mixer):
 
     Backward takes bmru_scan's slopes for H and sgn. The state's gradient passes every gate unchanged.
     Gains:   it learns faster where a sequence must be digested: on smnist (300 steps of 25 pictures, one seed) 41.7 %
-             where a bmru has 25.8 to 35.3 %.
+             where a bmru has 25.8 %.
     Loses:   it counts and does not hold, for no input brings a state back: on copy_first (symbols, 200 steps of 32
              rows, one seed) 100 % at the trained T = 300, but 77 % at 2,900 and 33 % at 29,000, where bmru holds.
 
