@@ -74,7 +74,7 @@ def test_patterns_interleave_and_stand_side_by_side(small_model):
     torch.testing.assert_close(first(x)[0], first.first(x)[0] + first.second(x)[0])
 
 
-@pytest.mark.parametrize("name", ["bmru", "lru", "mamba", "gru", "mingru"])
+@pytest.mark.parametrize("name", ["bmru", "cmru", "fq_bmru", "lru", "mamba", "gru", "mingru"])
 def test_number_of_states_is_independent_of_the_width(small_model, name):
     sizes = []
     for expand in (0.25, 0.5, 2.0):
@@ -142,7 +142,7 @@ def test_lengths_that_do_not_fit_the_batch_are_refused(small_model, lengths, mes
         small_model("bmru")(torch.zeros(2, 4, dtype=torch.long), torch.tensor(lengths))
 
 
-@pytest.mark.parametrize("name", ["bmru", "lru", "mamba", "transformer", "gru", "mingru", "hybrid_parallel"])
+@pytest.mark.parametrize("name", ["bmru", "cmru", "fq_bmru", "lru", "mamba", "transformer", "gru", "mingru", "hybrid_parallel"])
 def test_compiled_model_gives_the_same_loss_and_gradients(small_model, name):
     """Traced in one graph with its gradients; code generation takes minutes, and is the compiler's own affair."""
     torch._dynamo.reset()
