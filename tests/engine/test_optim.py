@@ -15,6 +15,8 @@ from lra_mru.engine.training.optim import make_optimizer
 MAX_STEPS = 20
 DYNAMICS = {  # what each mixer declares; those left out declare nothing
     "bmru": {"alpha", "to_threshold.bias"},
+    "cmru": {"alpha", "to_threshold.bias"},
+    "fq_bmru": {"alpha", "midpoint", "half_width"},
     "lru": {"log_nu", "log_theta", "log_gamma"},
     "mamba": {"A_log", "dt_proj.bias"},
 }
