@@ -10,6 +10,7 @@ from pytorch_lightning.strategies import StrategyRegistry
 
 from lra_mru.engine.arguments import nearest
 from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.training.device import WITHOUT_KERNELS
 from lra_mru.model import SequenceModel
 
 TWO = 2  # processes that every machine may run, so that trainer=ddp_cpu can be tried on one core
@@ -51,7 +52,7 @@ def check_model_precision(precision: Any, model: SequenceModel) -> None:
 
 
 def uses_gpu(accelerator: Any) -> bool:
-    if accelerator not in ("auto", "cpu", "gpu", "cuda"):
+    if accelerator not in ("auto", "cpu", "gpu", "cuda", *WITHOUT_KERNELS):
         raise ConfigError(f"trainer.accelerator={accelerator} must be auto, cpu or gpu")
     return accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
 

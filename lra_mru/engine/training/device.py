@@ -9,6 +9,7 @@ import torch
 from lra_mru.engine.console import say
 from lra_mru.engine.errors import ConfigError
 
+WITHOUT_KERNELS = ("mps", "tpu", "xpu", "hpu")  # devices that Lightning knows and our scans do not
 MATMUL_PRECISIONS = ("highest", "high", "medium")
 OWN_SETTINGS: dict[str, Any] = {  # keys of conf/trainer that are ours, not Lightning's, and what changes nothing
     "float32_matmul_precision": "highest",
@@ -20,7 +21,7 @@ OWN_SETTINGS: dict[str, Any] = {  # keys of conf/trainer that are ours, not Ligh
 def choose_accelerator(wanted: Any) -> Any:
     """What trainer.accelerator means here: our kernels run on CUDA and on the CPU, so any other device falls to the
     CPU, with a line that says so."""
-    if wanted not in ("auto", "mps", "tpu", "xpu", "hpu"):
+    if wanted not in ("auto", *WITHOUT_KERNELS):
         return wanted
     if wanted == "auto" and torch.cuda.is_available():
         return "cuda"
