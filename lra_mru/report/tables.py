@@ -2,8 +2,19 @@
 
 from statistics import median
 
-from lra_mru.report import horizon
-from lra_mru.report.cells import accuracy, accuracy_header, markdown_table, percent, row_name, where, whole
+from lra_mru.report.cells import (
+    accuracy,
+    accuracy_header,
+    bars,
+    failing_length,
+    has_certificates,
+    markdown_table,
+    percent,
+    proof,
+    row_name,
+    where,
+    whole,
+)
 from lra_mru.report.load import ACC
 from lra_mru.report.published import published_failing_lengths, published_rows
 from lra_mru.report.rows import middle
@@ -84,16 +95,16 @@ def _accuracy_table(section: Section) -> str:
     metrics, floor = section.accuracy_metrics, section.best_floor()
     head = ["model", *(accuracy_header(metric, section) for metric in metrics), "seeds above floor"]
     head += [f"… {where(metrics[-1], section)}"] if section.lengths else []
-    head += [f"failing length (bar {percent(float(bar))} %)" for bar in horizon.bars(section)]
-    head += ["right at every length"] if horizon.has_certificates(section) else []
+    head += [f"failing length (bar {percent(float(bar))} %)" for bar in bars(section)]
+    head += ["right at every length"] if has_certificates(section) else []
     lines = []
     for row in section.rows:
         cells = [row_name(row), *(accuracy(row, metric) for metric in metrics)]
         for metric in [ACC, metrics[-1]] if section.lengths else [ACC]:
             above = None if floor is None else row.seeds_above(floor, metric)
             cells.append("—" if above is None else f"{above[0]} of {above[1]}")
-        cells += [horizon.failing_length(row, bar, section.trained_length) for bar in horizon.bars(section)]
-        cells += [horizon.proof(row, "")] if horizon.has_certificates(section) else []
+        cells += [failing_length(row, bar, section.trained_length) for bar in bars(section)]
+        cells += [proof(row)] if has_certificates(section) else []
         both = "yes" if row.first.bidirectional else "no"
         lines.append([*cells, both, row.first.pooling, f"n = {len(row.records)}"])
     return markdown_table([*head, "bidirectional", "pooling", "seeds"], lines)
