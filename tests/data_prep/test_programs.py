@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from data_prep.common.arrow import read_token_file, write_token_file
 from data_prep.listops import make as listops
 
 LISTOPS = ["--train", "50", "--val", "5", "--test", "5", "--seed", "7", "--min-length", "20", "--max-length", "100"]
