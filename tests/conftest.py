@@ -1,5 +1,6 @@
 """What every test may use: composed configs, and batches with padding of any content."""
 
+import copy
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -25,8 +26,12 @@ from lra_mru.spec import TaskSpec
 def composed() -> Iterator[Callable[..., DictConfig]]:
     """composed("model=lru", "task=copy_first", ...) -> the config that train.py would get."""
 
+    @cache  # Hydra takes a quarter of a second
+    def whole(*overrides: str) -> DictConfig:
+        return compose("train", overrides=list(overrides), return_hydra_config=True)
+
     def make(*overrides: str) -> DictConfig:
-        cfg = compose("train", overrides=list(overrides), return_hydra_config=True)
+        cfg = copy.deepcopy(whole(*overrides))
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
             del cfg["hydra"]
@@ -40,13 +45,9 @@ def composed() -> Iterator[Callable[..., DictConfig]]:
 def small_model(composed: Callable[..., DictConfig]) -> Callable[..., SequenceModel]:
     """small_model("bmru", bidirectional=True, ...) -> that model in evaluation, two blocks of width 16, 11 tokens."""
 
-    @cache  # Hydra takes a quarter of a second
-    def config(name: str) -> DictConfig:
-        return composed(f"model={name}", "task=copy_first").model
-
     def make(name: str, spec: TaskSpec = TOKENS, **changes: object) -> SequenceModel:
         sizes = {"d_model": 16, "depth": 2, "block_params": 40} | changes
-        cfg = OmegaConf.merge(config(name), OmegaConf.from_dotlist([f"{key}={value}" for key, value in sizes.items()]))
+        cfg = OmegaConf.merge(composed(f"model={name}", "task=copy_first").model, OmegaConf.from_dotlist([f"{key}={value}" for key, value in sizes.items()]))
         torch.manual_seed(0)
         return build(cfg, "model", spec=spec).eval()  # in training some mixers draw noise
 

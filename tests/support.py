@@ -10,6 +10,7 @@ from lra_mru.spec import TaskSpec
 
 ROOT = Path(__file__).parents[1]
 MODELS = sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
+COVERING = [name for name in MODELS if name not in ("bmru", "lru", "mamba", "nfsm", "hybrid")]  # every mixer, each norm
 TASKS = sorted(path.stem for path in (ROOT / "conf/task").glob("*.yaml"))
 TOKENS = TaskSpec(kind="tokens", vocab_size=11, num_classes=5, max_length=40, chance=0.2)
 

@@ -19,8 +19,10 @@ def go(composed: Callable[..., DictConfig], tmp_path: Path) -> Go:
     """go("lru", "seed=1") -> (path, record) of a run of a second below tmp_path/a."""
 
     def start(model: str = "bmru", *overrides: str, where: str = "a") -> tuple[Path, dict[str, Any]]:
-        places = [f"{key}_dir={tmp_path / where / key}" for key in ("results", "data", "runs")]
-        cfg = composed(f"model={model}", *TINY_COPY, *places, *overrides)
+        cfg = composed(f"model={model}", *TINY_COPY, *overrides)
+        for key in ("results_dir", "data_dir", "runs_dir"):
+            if not any(word.startswith(f"{key}=") for word in overrides):
+                cfg[key] = str(tmp_path / where / key.removesuffix("_dir"))
         path = run(cfg, model_name=model, task_name="copy_first")
         assert path is not None
         return path, json.loads(path.read_text())

@@ -1,6 +1,6 @@
 """A program: eight processes do the same thing in the same instant.
 
-python crowd.py JOB FOLDER      prints what each of them came to, a line each
+python crowd.py FOLDER      does every job in a folder of its name, and prints "<job> <what came of it>", a line each
 """
 
 import multiprocessing
@@ -65,19 +65,22 @@ def one(job: str, folder: Path, me: int, barrier: Barrier) -> None:
     barrier.wait()
     said = JOBS[job](folder, me)
     barrier.wait()  # whoever holds something holds it until all are done
-    os.write(1, f"{said}\n".encode())
+    os.write(1, f"{job} {said}\n".encode())
 
 
 def main() -> None:
-    job, folder, fork = sys.argv[1], Path(sys.argv[2]), multiprocessing.get_context("fork")
-    (folder / "results").mkdir()
-    barrier = fork.Barrier(CROWD)
-    crowd = [fork.Process(target=one, args=(job, folder, me, barrier)) for me in range(CROWD)]
-    for process in crowd:
-        process.start()
-    for process in crowd:
-        process.join()
-    sys.exit(any(process.exitcode for process in crowd))
+    fork, failed = multiprocessing.get_context("fork"), False
+    for job in JOBS:
+        folder = Path(sys.argv[1]) / job
+        (folder / "results").mkdir(parents=True)
+        barrier = fork.Barrier(CROWD)
+        crowd = [fork.Process(target=one, args=(job, folder, me, barrier)) for me in range(CROWD)]
+        for process in crowd:
+            process.start()
+        for process in crowd:
+            process.join()
+        failed |= any(process.exitcode for process in crowd)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

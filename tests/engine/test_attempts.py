@@ -55,9 +55,15 @@ def holder():
         process.communicate()
 
 
-def crowd(job, folder):
-    command = [sys.executable, str(ROOT / "tests/engine/crowd.py"), job, str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout.splitlines()
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """crowd("start") -> (what each of eight said of that job, its folder)."""
+    folder = tmp_path_factory.mktemp("crowd")
+    command = [sys.executable, str(ROOT / "tests/engine/crowd.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = [line.partition(" ") for line in done.stdout.splitlines()]
+    return lambda job: ([said for name, _, said in lines if name == job], folder / job)
 
 
 def folder_of(tmp_path):
@@ -140,28 +146,30 @@ def test_a_run_that_is_running_is_refused_and_gone_on_with_once_its_process_is_k
     assert go()[1]["resumes"] == 1
 
 
-def test_of_eight_that_start_in_one_instant_one_runs(tmp_path):
-    said = crowd("start", tmp_path)
+def test_of_eight_that_start_in_one_instant_one_runs(crowd):
+    said, _ = crowd("start")
     assert said.count("attempt1") == 1
     assert sum("is running already" in line for line in said) == 7
 
 
-def test_eight_that_start_anew_in_one_instant_share_no_folder(tmp_path):
-    assert sorted(crowd("start_anew", tmp_path)) == [f"attempt{number}" for number in range(1, 9)]
+def test_eight_that_start_anew_in_one_instant_share_no_folder(crowd):
+    assert sorted(crowd("start_anew")[0]) == [f"attempt{number}" for number in range(1, 9)]
 
 
-def test_eight_that_finish_in_one_instant_lose_no_record_and_the_leaderboard_has_them_all(tmp_path):
-    assert sorted(crowd("finish", tmp_path)) == [f"seed{seed}.json" for seed in range(8)]
-    page = (tmp_path / "results/leaderboard.md").read_text()
+def test_eight_that_finish_in_one_instant_lose_no_record_and_the_leaderboard_has_them_all(crowd):
+    said, folder = crowd("finish")
+    assert sorted(said) == [f"seed{seed}.json" for seed in range(8)]
+    page = (folder / "results/leaderboard.md").read_text()
     assert "n = 8" in page
-    assert page == write_leaderboard(tmp_path / "results").read_text()
+    assert page == write_leaderboard(folder / "results").read_text()
 
 
-def test_eight_that_finish_the_same_run_overwrite_nothing(tmp_path):
-    written = sorted(crowd("finish_the_same", tmp_path))
+def test_eight_that_finish_the_same_run_overwrite_nothing(crowd):
+    said, folder = crowd("finish_the_same")
+    written = sorted(said)
     assert written == ["seed0.json" if number == 1 else f"seed0.attempt{number}.json" for number in [*range(2, 9), 1]]
-    assert [record.attempt for record in load_records(tmp_path / "results")] == [8]
-    assert len(load_attempts(tmp_path / "results")) == 8
+    assert [record.attempt for record in load_records(folder / "results")] == [8]
+    assert len(load_attempts(folder / "results")) == 8
 
 
 def test_a_record_that_no_disk_takes_is_one_line_and_written_by_the_same_command(go, tmp_path, monkeypatch):

@@ -11,9 +11,10 @@ import sys
 
 import pytest
 import torch
-from support import ROOT, without_clock
+from support import ROOT, TINY_COPY, without_clock
 
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
+from lra_mru.engine.run import run
 from lra_mru.engine.saving import checkpoint_files
 from lra_mru.engine.saving.checkpoints import Checkpoints, random_states, set_random_states
 from lra_mru.engine.training.module import SequenceClassifier
@@ -21,9 +22,13 @@ from lra_mru.engine.training.module import SequenceClassifier
 LEARNING = ("model.dropout=0.3", "task.T=2", "optim.lr=0.02")  # random states count, and the best weights move
 
 
-@pytest.fixture
-def unbroken(go):
-    return without_clock(go("bmru", *LEARNING, where="unbroken")[1])
+@pytest.fixture(scope="module")
+def unbroken(composed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    cfg = composed("model=bmru", *TINY_COPY, *LEARNING)
+    cfg.results_dir, cfg.data_dir, cfg.runs_dir = (str(folder / name) for name in ("results", "data", "runs"))
+    path = run(cfg, model_name="bmru", task_name="copy_first")
+    return without_clock(json.loads(path.read_text()))
 
 
 @pytest.fixture

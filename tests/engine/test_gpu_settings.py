@@ -6,7 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.precision import MixedPrecision
-from support import MODELS, TINY_COPY
+from support import COVERING, TINY_COPY
 from torch.nn.utils import clip_grad_norm_
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -61,7 +61,7 @@ def step_of(model, lengths):
 
 
 @pytest.mark.parametrize("changes", FILLS, ids=["mean", "bidirectional", "last"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", COVERING)
 def test_no_step_needs_what_a_gpu_cannot_do_in_a_fixed_order(small_model, name, changes):
     model = small_model(name, **({"pooling": "mean"} | changes))
     unpadded, padded = step_of(model, None), step_of(model, torch.tensor([12, 7, 1]))
@@ -121,7 +121,7 @@ def test_draws_are_a_documented_function_of_seed_micro_batch_and_rank(go, monkey
     assert len({draw_seed(s, k, r) for s in range(10) for k in range(10) for r in range(10)}) == 1000
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", COVERING)
 def test_blocks_computed_again_give_the_same_gradients_from_less_memory(small_model, name):
     model = small_model(name, dropout=0.3).train()
     inputs, lengths = torch.randint(0, 11, (2, 40)), torch.tensor([40, 11])

@@ -6,6 +6,7 @@ import math
 import socket
 import struct
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -30,7 +31,7 @@ def records(path):
             place += left  # no header fits: the block's end is padding
             continue
         _, length, kind = struct.unpack_from("<IHB", data, place)
-        if kind == 0:
+        if kind == 0 or place + 7 + length > len(data):  # not written yet
             break
         whole += data[place + 7 : place + 7 + length]
         place += 7 + length
@@ -81,9 +82,14 @@ def go(composed, tmp_path):
 
 
 def offline_runs(folder):
-    return [
-        Offline(path) for path in sorted(folder.rglob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
-    ]
+    """By age: names begin with the second. W&B writes from a process of its own, and a busy machine lets it fall behind our run: wait for its end."""
+    last = time.monotonic() + 60
+    while True:
+        paths = sorted(folder.rglob("offline-run-*/*.wandb"), key=lambda path: (path.parent.name[:27], path.stat().st_mtime))
+        found = [Offline(path) for path in paths]
+        if all(offline.finished for offline in found) or time.monotonic() > last:
+            return found
+        time.sleep(0.1)
 
 
 def test_an_offline_run_file_holds_config_metrics_gates_and_the_record(go):

@@ -5,7 +5,7 @@ import threading
 import pytest
 import pytorch_lightning as pl
 import torch
-from support import MODELS, TINY_COPY
+from support import COVERING, TINY_COPY
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lra_mru.engine import run as engine
@@ -84,7 +84,7 @@ def waits_of(go, monkeypatch):
     return count
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", COVERING)
 def test_a_steady_step_asks_the_device_for_nothing(waits_of, name):
     assert waits_of(name) == []
 

@@ -1,6 +1,6 @@
-"""What kind of value each part of a config holds: more keys, or a switch. Numbers have their ranges."""
+"""What kind of value each part of a config holds: more keys, a list, or a switch. Numbers have their ranges."""
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lra_mru.engine.errors import ConfigError, one_line, shown
@@ -13,13 +13,17 @@ PARTS = {  # part -> the keys that it must have
     "budget": ("name", "steps", "val_every_steps"),
     "optim": ("lr", "weight_decay", "warmup_fraction", "betas", "groups"),
     "optim.groups": (),
+    "failing_length": ("cap", "rows", "bars"),
 }
 MAY_BE_NULL = ("logger", "callbacks")
+LISTS = ("failing_length.bars",)  # of a part without a constructor, whose types say it elsewhere
 SWITCHES = ("force", "compile", "trainer.activation_checkpointing", "trainer.cuda_graphs")
 
 
 def check_kinds(cfg: DictConfig) -> None:
-    """Raises: ConfigError in one line for a part that holds no keys, or lacks one; for a switch neither on nor off."""
+    """Raises: ConfigError in one line for a part that holds no keys or lacks one, a list that is none, a switch that
+    is neither on nor off.
+    """
     for part, keys in PARTS.items():
         node = part_of(cfg, part)
         if not isinstance(node, DictConfig):
@@ -31,6 +35,9 @@ def check_kinds(cfg: DictConfig) -> None:
         node = part_of(cfg, part)
         if node is not None and not isinstance(node, DictConfig):
             raise ConfigError(f"{part}={shown(node)} must hold keys with values, or be null")
+    for key in LISTS:
+        if not isinstance(node := part_of(cfg, key), ListConfig):
+            raise ConfigError(f"{key}={shown(node)} must be a list of numbers, as [0.9,1.0]")
     for switch in SWITCHES:
         value = part_of(cfg, switch, missing=False)
         if not isinstance(value, bool):
