@@ -12,6 +12,7 @@ from lra_mru.ops.bmru_scan import bmru_scan
 from lra_mru.ops.linear_scan import linear_scan
 from lra_mru.ops.linear_scan.reference import linear_scan as linear_scan_loop
 from lra_mru.ops.selective_scan import selective_scan
+from lra_mru.ops.table_scan import table_scan
 
 LINEAR = [case for case in op_cases({torch.float64, torch.complex128}) if case.op == "linear_scan"]
 
@@ -87,7 +88,12 @@ def _selective(u: Tensor) -> Tensor:
     return selective_scan(u, torch.ones_like(u), -torch.ones(2, 4), B, B)[0].square().sum()
 
 
-ONCE = {"bmru_scan": _bmru, "selective_scan": _selective}
+def _table(x: Tensor) -> Tensor:
+    weights = torch.arange(12.0).view(1, 3, 4)
+    return (table_scan(x.repeat(1, 1, 4), 2, 0.5) * weights).sum()
+
+
+ONCE = {"bmru_scan": _bmru, "selective_scan": _selective, "table_scan": _table}
 REFUSED: dict[str, Callable[..., object]] = {
     "autograd.functional.hessian": lambda f, x: torch.autograd.functional.hessian(f, x),
     "func.hessian": lambda f, x: torch.func.hessian(f)(x),
