@@ -142,7 +142,9 @@ def test_lengths_that_do_not_fit_the_batch_are_refused(small_model, lengths, mes
         small_model("bmru")(torch.zeros(2, 4, dtype=torch.long), torch.tensor(lengths))
 
 
-@pytest.mark.parametrize("name", ["bmru", "cmru", "fq_bmru", "lru", "mamba", "transformer", "gru", "mingru", "hybrid_parallel"])
+@pytest.mark.parametrize(
+    "name", ["bmru", "cmru", "fq_bmru", "lru", "mamba", "transformer", "gru", "mingru", "hybrid_parallel"]
+)
 def test_compiled_model_gives_the_same_loss_and_gradients(small_model, name):
     """Traced in one graph with its gradients; code generation takes minutes, and is the compiler's own affair."""
     torch._dynamo.reset()
