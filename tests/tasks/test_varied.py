@@ -31,7 +31,7 @@ def test_the_oracle_answers_every_row(name):
         assert asked.any(axis=-1).all()
         assert np.array_equal(task.oracle(inputs.copy())[asked], targets[asked])
         assert batch.lengths.tolist() == [inputs.shape[1]] * BATCH
-        assert 0 <= inputs.min()
+        assert inputs.min() >= 0
         assert inputs.max() < task.spec.vocab_size
 
 
@@ -125,7 +125,7 @@ def test_validation_and_test_are_those_of_plain_training(name):
 def test_a_length_of_too_few_rows_is_named_in_one_line():
     """Both words of T = 2, a write and a read, stand in the test set."""
     task = make("flip_flop", "train_words=varied", "eval_lengths=[2]", "eval_examples=[20]")
+    step = next(step for step in range(1, 999, 2) if varied_length("flip_flop", 0, step, low=2, high=20) == 2)
     with pytest.raises(ValueError, match="hold 2, of which there are too few rows") as error:
-        for step in range(1, 200, 2):
-            rows_of(task, step)
+        rows_of(task, step)
     assert "\n" not in str(error.value)
