@@ -130,15 +130,21 @@ def opening_thresholds(
 def check_batch(
     x: Shaped[Tensor, "B L D"], state: Shaped[Tensor, "B ..."], lengths: Int[Tensor, " B"] | None = None
 ) -> None:
-    """Raises ValueError unless every row of x has its own row of the state, and a length in [1, L] if any has one.
+    """Raises ValueError unless every row of x has its own row of the state, and lengths pass check_lengths."""
+    rows, _ = x.shape[:2]  # not x.shape[0], which would fix the batch size of torch.export
+    if state.shape[0] != rows:
+        raise ValueError(f"state is of {state.shape[0]} rows, x of {rows}: start one for x with initial_state({rows})")
+    check_lengths(x, lengths)
+
+
+def check_lengths(x: Shaped[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None) -> None:
+    """Raises ValueError unless every row of x has a length in [1, L], if any has one.
 
     Lengths on a GPU are not read, for that would wait for it: a model has checked them before.
     """
-    rows, num_steps = x.shape[:2]  # not x.shape[0], which would fix the batch size of torch.export
-    if state.shape[0] != rows:
-        raise ValueError(f"state is of {state.shape[0]} rows, x of {rows}: start one for x with initial_state({rows})")
     if lengths is None or torch.compiler.is_compiling() or lengths.device.type != "cpu":
         return
+    rows, num_steps = x.shape[:2]
     if lengths.shape != (rows,):
         raise ValueError(f"lengths has shape {tuple(lengths.shape)}, expected ({rows},): one for every row of x")
     shortest, longest = lengths.min().item(), lengths.max().item()

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lra_mru.mixers.base import Mixer
+from lra_mru.mixers.base import Mixer, check_lengths
 
 
 class Bidirectional(Mixer):
@@ -29,6 +29,7 @@ class Bidirectional(Mixer):
     ) -> tuple[Float[Tensor, "B L D"], None]:
         if lengths is None:
             return self.rightward(x)[0] + self.leftward(x.flip(1))[0].flip(1), None
+        check_lengths(x, lengths)  # before they are used to mirror the rows
         length = x.shape[1]
         step = torch.arange(length, device=x.device).expand(x.shape[0], -1)  # (B, L)
         end = lengths[:, None]

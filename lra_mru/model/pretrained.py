@@ -41,11 +41,14 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
         (save_directory / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
 
     @classmethod
-    def _from_pretrained(
-        cls, *, model_id: str, map_location: str = "cpu", revision: str | None, cache_dir: str | Path | None,
-        force_download: bool, local_files_only: bool, token: str | bool | None, **_settings: Any,
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | Path, *, map_location: str = "cpu", revision: str | None = None,
+        cache_dir: str | Path | None = None, force_download: bool = False, local_files_only: bool = False,
+        token: str | bool | None = None,
     ) -> Self:  # fmt: skip
-        """The mixin's own hook. Its reading of config.json drops names it does not know: it is read again here."""
+        """The model of a folder or a Hub id. The mixin's own method is not used: of a config.json of something else, it
+        drops the names that it does not know, and falls over values that are no mappings."""
+        model_id = str(pretrained_model_name_or_path)
 
         def fetch(name: str) -> Path:
             if (folder := Path(model_id)).is_dir():
@@ -60,6 +63,8 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
             )  # fmt: skip
 
         config = json.loads(fetch(CONFIG).read_text())
+        if not isinstance(config, dict):
+            raise ValueError(f"{model_id}/{CONFIG} holds {type(config).__name__}: it must hold names and values")
         written = config.pop(DIGESTS, None)
         digests = _digests(config, fetch(WEIGHTS))
         _compare(f"{model_id}/{CONFIG}", set(config), set(inspect.signature(cls).parameters))

@@ -160,14 +160,21 @@ class GeneratedTask(SequenceTask):
         T, num_rows = self._sizes[name]
         seed = self.seed if name == "train" else self.data_seed
         earlier = self._order[: self._order.index(name)]
-        taken = [self._hashes_of(other) for other in earlier if self._sizes[other][0] == T]
         return GeneratedSet(
             task=self,
             key=stream_key(self.name, name, seed),
             num_rows=num_rows,
             T=T,
-            taken=np.concatenate([np.empty(0, dtype=np.uint64), *taken]),
+            taken=self._taken(earlier, T),
         )
+
+    def taken_from_training(self, T: int) -> NDArray[np.uint64]:
+        """Hashes of the rows of length T that stand in any set for validation or test."""
+        return self._taken(self._order[:-1], T)
+
+    def _taken(self, names: Sequence[str], T: int) -> NDArray[np.uint64]:
+        hashes = [self._hashes_of(name) for name in names if self._sizes[name][0] == T]
+        return np.concatenate([np.empty(0, dtype=np.uint64), *hashes])
 
     def _hashes_of(self, name: str) -> NDArray[np.uint64]:
         if name not in self._hashes:
@@ -210,21 +217,21 @@ class GeneratedSet(SequenceSet):
 
     def arrays(self, index: Rows) -> tuple[Array, Array]:
         """Inputs and targets of the rows `index`."""
-        return self._distinct(index, self.T, self.task.stream)
+        return self._distinct(index, self.T, self.task.stream, self.taken)
 
-    def _distinct(self, index: Rows, T: int, stream: Stream) -> tuple[Array, Array]:
+    def _distinct(self, index: Rows, T: int, stream: Stream, taken: NDArray[np.uint64]) -> tuple[Array, Array]:
         """Rows of length T, made anew while they are taken."""
         span = [(0, self.task.num_steps(T))]
         [(inputs, targets)] = stream(Draws(self.key, index), T, span)
-        if not len(self.taken) or T != self.T:
+        if not len(taken):
             return inputs, targets
         for attempt in range(1, MAX_ATTEMPTS):
-            clashes = np.isin(row_hashes(inputs), self.taken)
+            clashes = np.isin(row_hashes(inputs), taken)
             if not clashes.any():
                 return inputs, targets
             draws = Draws(stream_key(self.key, attempt), index[clashes])
             [(inputs[clashes], targets[clashes])] = stream(draws, T, span)
-        raise self._too_few_rows()
+        raise self._too_few_rows(T)
 
     def hashes(self) -> NDArray[np.uint64]:
         """Hash of every row's inputs, as row_hashes gives it: (rows,)."""
@@ -240,7 +247,7 @@ class GeneratedSet(SequenceSet):
             if not clashes.any():
                 return keys
             keys[clashes] = stream_key(self.key, attempt)
-        raise self._too_few_rows()
+        raise self._too_few_rows(self.T)
 
     def _hash(self, keys: NDArray[np.uint64], index: Rows) -> NDArray[np.uint64]:
         hashes = [xxh3_64() for _ in index]
@@ -258,9 +265,14 @@ class GeneratedSet(SequenceSet):
         for first in range(0, self.num_rows, rows):
             yield np.arange(first, min(first + rows, self.num_rows))
 
-    def _too_few_rows(self) -> ValueError:
+    def _too_few_rows(self, T: int) -> ValueError:
+        if T != self.task.T:
+            return ValueError(
+                f"eval_lengths and val_lengths hold {T}, of which there are too few rows for all sets to differ: "
+                "name a longer one, or lower eval_examples and val_examples"
+            )
         return ValueError(
-            f"T={self.T} leaves too few rows for train, {self.task.num_val} for val and {self.task.num_test} for test "
+            f"T={T} leaves too few rows for train, {self.task.num_val} for val and {self.task.num_test} for test "
             "to differ: raise T, or lower num_val and num_test"
         )
 
@@ -270,7 +282,8 @@ class TrainingSet(GeneratedSet):
 
     def __getitems__(self, rows: list[int]) -> Batch:
         T, stream = self.task.training(rows[0] // self.task.batch_size)
-        return batch_of(*self._distinct(np.asarray(rows, dtype=np.int64), T, stream))
+        taken = self.taken if T == self.T else self.task.taken_from_training(T)
+        return batch_of(*self._distinct(np.asarray(rows, dtype=np.int64), T, stream, taken))
 
 
 def batch_of(inputs: Array, targets: Array) -> Batch:

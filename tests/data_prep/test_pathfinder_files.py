@@ -45,14 +45,14 @@ def test_an_image_depends_on_seed_split_and_number_alone(tmp_path: Path, monkeyp
         assert content(tmp_path / f"{format}1") == content(tmp_path / f"{format}4")
 
 
-@pytest.mark.parametrize(("size", "contour", "rows"), [(16, 3, 6000), (32, 14, 600)])
+@pytest.mark.parametrize(("size", "contour", "rows"), [(16, 3, 1500), (32, 14, 300)])
 def test_no_image_stands_in_two_splits(size: int, contour: int, rows: int) -> None:
     parameters = small(size=size, contour=contour)
     hashes = {split: set(make_images(parameters, split, 0, rows).hashes.tolist()) for split in SPLITS}
     for a, b in itertools.combinations(SPLITS, 2):
         assert not hashes[a] & hashes[b]
-    if size == 32:
-        assert sum(map(len, hashes.values())) == 3 * rows
+    repeated = 3 * rows - sum(map(len, hashes.values()))
+    assert repeated == 0 if size == 32 else repeated > 50  # few images of size 16 exist: chance would mix the splits
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -119,8 +119,8 @@ def test_memory_for_the_backward_pass_grows_with_length_and_not_faster(small_mod
         ("gru", {"mixers.gru.expand": 0.0}, "expand=0.0 leaves no state"),
         ("mingru", {"mixers.mingru.expand": 0.0}, "expand=0.0 leaves no state"),
         ("transformer", {"mixers.attention.num_heads": 3}, "num_heads=3 must split d_model=16"),
-        ("bmru", {"norm": "batch"}, "norm='batch' layer or rms"),
-        ("bmru", {"pooling": "max"}, "pooling='max' must be last or mean"),
+        ("bmru", {"norm": "batch"}, "norm='batch' must be of type layer or rms"),
+        ("bmru", {"pooling": "max"}, "pooling='max' must be of type last or mean"),
         ("bmru", {"dropout": 1.0}, "dropout=1.0"),
     ],
 )

@@ -79,6 +79,14 @@ def test_a_config_of_something_else_is_refused(saved, edit, message):
         SequenceModel.from_pretrained(folder)
 
 
+@pytest.mark.parametrize("content", ["[]", "null", "3", "no JSON"])
+def test_a_config_that_is_no_mapping_is_refused(saved, content):
+    _, folder = saved
+    (folder / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"must hold names and values|Expecting value"):
+        SequenceModel.from_pretrained(folder)
+
+
 class Hostile:
     """Leaves a file behind when it is unpickled."""
 

@@ -68,8 +68,9 @@ def test_solves_copy_first_over_50_symbols(composed, small_model, name):
     model = small_model(name, spec=task.spec, d_model=width, block_params=12, pooling="last")
     learner = Learner(composed, model, lr)
     recent = []
-    for batch in task.train_loader(start_step=0, num_steps=1500, rank=0, world_size=1):
-        recent = [*recent[-2:], learner.accuracy(batch)]  # before it learns from it: never seen rows
+    for step, batch in enumerate(task.train_loader(start_step=0, num_steps=1500, rank=0, world_size=1)):
+        if step % 5 == 0:  # of every batch it would cost as much as to learn
+            recent = [*recent[-2:], learner.accuracy(batch)]  # before it learns from it: never seen rows
         if recent == [1.0] * 3:
             return
         learner.learn(batch)
@@ -80,6 +81,6 @@ def test_solves_copy_first_over_50_symbols(composed, small_model, name):
 def test_trains_in_bfloat16_without_nan(composed, small_model, name):
     learner = Learner(composed, small_model(name, spec=LISTOPS), lr=3e-3)
     batch = listops_batch(8)
-    losses = [learner.learn(batch, torch.bfloat16) for _ in range(500)]
+    losses = [learner.learn(batch, torch.bfloat16) for _ in range(150)]
     assert np.isfinite(losses).all()
     assert np.mean(losses[-5:]) < 0.9 * losses[0]

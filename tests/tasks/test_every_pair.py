@@ -1,4 +1,4 @@
-"""Every task composes with every model and takes a training step; every task is the same with 1 and with 4 workers."""
+"""Every task and every model take a training step together, as PAIRS says; with 1 and 4 workers a task is the same."""
 
 from functools import cache
 
@@ -13,6 +13,12 @@ from lra_mru.engine.build import build
 from lra_mru.engine.training.module import Scores, SequenceClassifier
 from lra_mru.engine.training.optim import make_optimizer
 from lra_mru.tasks.base import SequenceTask
+
+# A model meets a task through TaskSpec alone. So every task stands beside a model of each kind (gated scan, attention,
+# tables with a loss of their own, two mixers in a block), and every model beside padded tokens and beside vectors.
+KINDS = {"bmru", "transformer", "nfsm", "hybrid_parallel"}
+PADDED_AND_VECTORS = {"listops", "adding"}
+PAIRS = [(model, task) for model in MODELS for task in TASKS if model in KINDS or task in PADDED_AND_VECTORS]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +57,13 @@ def config(composed):
     return get
 
 
-@pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize("model_name", MODELS)
-def test_every_model_takes_a_training_step_on_every_task(name, model_name, task, config):
+def test_the_pairs_name_models_and_tasks_that_exist():
+    assert set(MODELS) >= KINDS
+    assert set(TASKS) >= PADDED_AND_VECTORS
+
+
+@pytest.mark.parametrize(("model_name", "name"), PAIRS)
+def test_a_model_takes_a_training_step_on_a_task(name, model_name, task, config):
     torch.manual_seed(0)
     model_config, optim = config(model_name)
     model = build(model_config, "model", spec=task(name).spec)

@@ -137,7 +137,7 @@ def test_the_long_range_arena_s_figures_are_the_defaults() -> None:
 def test_pictures_of_several_files_are_one_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"size": 16, "contour": 3, "num_train": 40, "num_val": 20, "num_test": 10}
     whole = ready("pathfinder", tmp_path / "a", **small).train_set()
-    monkeypatch.setattr("data_prep.pathfinder.FILE_PIXELS", 15 * 256)
+    monkeypatch.setattr("data_prep.pathfinder.make.FILE_PIXELS", 15 * 256)
     parts = ready("pathfinder", tmp_path / "b", **small).train_set()
     assert len(parts.pixels) == 3
     rows = [39, 0, 14, 15, 30, 29, 15]
@@ -210,7 +210,7 @@ def test_the_program_imports_whole_and_a_flipped_byte_is_found(
 
 
 def test_the_hub_comes_second_and_is_checked_too(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hub(name: str, get_it: str) -> dict[str, Any]:
+    def hub(name: str, get_it: str, *, other_key: str) -> dict[str, Any]:
         assert name == "some/mnist"
         parts = {}
         for split, prefix, rows in (("train", "train", NUM_TRAIN), ("test", "t10k", NUM_TEST)):
