@@ -47,7 +47,10 @@ def small_model(composed: Callable[..., DictConfig]) -> Callable[..., SequenceMo
 
     def make(name: str, spec: TaskSpec = TOKENS, **changes: object) -> SequenceModel:
         sizes = {"d_model": 16, "depth": 2, "block_params": 40} | changes
-        cfg = OmegaConf.merge(composed(f"model={name}", "task=copy_first").model, OmegaConf.from_dotlist([f"{key}={value}" for key, value in sizes.items()]))
+        cfg = OmegaConf.merge(
+            composed(f"model={name}", "task=copy_first").model,
+            OmegaConf.from_dotlist([f"{key}={value}" for key, value in sizes.items()]),
+        )
         torch.manual_seed(0)
         return build(cfg, "model", spec=spec).eval()  # in training some mixers draw noise
 

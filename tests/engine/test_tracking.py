@@ -82,10 +82,12 @@ def go(composed, tmp_path):
 
 
 def offline_runs(folder):
-    """By age: names begin with the second. W&B writes from a process of its own, and a busy machine lets it fall behind our run: wait for its end."""
+    """By age: names begin with the second. W&B writes from a process of its own, which may end after our run."""
     last = time.monotonic() + 60
     while True:
-        paths = sorted(folder.rglob("offline-run-*/*.wandb"), key=lambda path: (path.parent.name[:27], path.stat().st_mtime))
+        paths = sorted(
+            folder.rglob("offline-run-*/*.wandb"), key=lambda path: (path.parent.name[:27], path.stat().st_mtime)
+        )
         found = [Offline(path) for path in paths]
         if all(offline.finished for offline in found) or time.monotonic() > last:
             return found
