@@ -16,11 +16,10 @@ torch.Size([4, 8])
 from collections.abc import Mapping
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from lra_mru.engine.build import build
+from lra_mru.engine.compose import compose_shipped
 from lra_mru.mixers.base import Mixer
 from lra_mru.model import SequenceModel
 from lra_mru.places import CONF
@@ -57,14 +56,8 @@ def _shipped(name: str) -> DictConfig:
     valid = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
     if name not in valid:
         raise ValueError(f"model {name!r} must be one of {', '.join(valid)}")
-    hydra = GlobalHydra.instance()
-    open_before, hydra.hydra = hydra.hydra, None  # inside another Hydra program, that one's
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            model: DictConfig = compose(f"model/{name}").model
-        return model
-    finally:
-        GlobalHydra.instance().hydra = open_before
+    model: DictConfig = compose_shipped(f"model/{name}").model
+    return model
 
 
 def _changed(node: DictConfig, changes: Mapping[str, Any], *, where: str) -> DictConfig:

@@ -17,15 +17,14 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as train.py does
 
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from lra_mru.engine.build import build
+from lra_mru.engine.compose import compose_shipped
 from lra_mru.engine.measuring.memory import PeakMemory, activation_bytes_per_token
 from lra_mru.engine.training.allocator import keep_freed_blocks
 from lra_mru.engine.training.optim import make_optimizer, named_groups
 from lra_mru.model import SequenceModel
-from lra_mru.places import CONF
 from lra_mru.spec import Batch, TaskSpec
 
 WARMUP_CALLS = 2  # the first compiles kernels and sizes the heap, the second runs as every later one
@@ -77,8 +76,7 @@ def milliseconds(name: str, seconds: list[float]) -> dict[str, float]:
 
 def build_model(setting: Setting) -> tuple[SequenceModel, dict[str, Any]]:
     """The model as conf/ gives it, and the optimizer's settings. Attention is causal, as the others are."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", [f"model={setting.model}", "task=copy_first"])
+    cfg = compose_shipped("train", [f"model={setting.model}", "task=copy_first"])
     cfg.model.d_model, cfg.model.depth = setting.d_model, setting.depth
     if attention := cfg.model.mixers.get("attention"):
         attention.causal, attention.max_length = True, max(attention.max_length, 2 * setting.length)

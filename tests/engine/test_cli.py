@@ -31,7 +31,7 @@ def finish(process):
         (["model"], "cannot read the argument 'model'"),
         (["task=copy_first", "task.batch_size=0"], "task: batch_size=0 must be at least 1"),
         (["task=copy_first", "optim.lr=fast"], "optim.lr='fast' must be of type float"),
-        (["task=copy_first", "optim.lr=-1"], "optim.lr=-1 must be above 0"),
+        (["task=copy_first", "optim.lr=-1"], "optim.lr=-1 must be a number above 0"),
         (["task=copy_first", "+task.foo=1"], "unexpected keyword argument 'foo'"),
     ],
 )
