@@ -108,10 +108,13 @@ def write_record(results_dir: Path, identity: Identity, attempt: Attempt, conten
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while True:
+            path = folder / f"seed{identity.seed}.json"
+            stands = (
+                path.exists()
+            )  # looked at before the records are read: so what another wrote just now is among them
             taken = identity.records(results_dir)
             number = max(taken) + 1 if attempt.number in taken else attempt.number
-            path = folder / f"seed{identity.seed}.json"
-            if taken or path.exists():  # a damaged file stays, too
+            if taken or stands:  # a damaged file stays, too
                 while (path := folder / f"seed{identity.seed}.attempt{number}.json").exists():
                     number += 1
             attempt.note(record=attempt.relative(path))
