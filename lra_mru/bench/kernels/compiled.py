@@ -32,7 +32,14 @@ TARGETS = {
     "sm_90": GPUTarget("cuda", 90, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-POINTER = {torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp64"}
+POINTER = {
+    torch.float16: "*fp16",
+    torch.bfloat16: "*bf16",
+    torch.float32: "*fp32",
+    torch.float64: "*fp64",
+    torch.int32: "*i32",
+    torch.int64: "*i64",
+}
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,15 @@ class Launch:
     kernel: Any
     grid: tuple[int, ...]
     num_warps: int
+    registers: int | None
     arguments: tuple[Any, ...]
     constants: dict[str, Any]
 
     @property
     def look_backs(self) -> int:
         """How often a sequence waits for one chunk after another: once for every reach chunks."""
-        constants = self.constants
-        return -(-constants["chunks"] // constants["REACH"]) if "REACH" in constants else 0
+        numbers = dict(zip(self.kernel.arg_names, self.arguments, strict=False))
+        return -(-numbers["chunks"] // self.constants["REACH"]) if "REACH" in self.constants else 0
 
     @property
     def name(self) -> str:
@@ -71,9 +79,10 @@ def recorded(case: str) -> Iterator[list[Launch]]:
     launches: list[Launch] = []
 
     def note(
-        kernel: Any, grid: tuple[int, ...], device_of: Tensor, *arguments: Any, num_warps: int = 1, **constants: Any
+        kernel: Any, grid: tuple[int, ...], device_of: Tensor, *arguments: Any, num_warps: int = 1,
+        registers: int | None = None, **constants: Any,
     ) -> None:  # fmt: skip
-        launches.append(Launch(case, kernel, grid, num_warps, arguments, constants))
+        launches.append(Launch(case, kernel, grid, num_warps, registers, arguments, constants))
 
     with ExitStack() as stack:
         for module in (linear_scan, bmru_scan, selective_scan):
@@ -143,7 +152,8 @@ def compile_launch(launch: Launch, target: GPUTarget) -> Any:
     aligned = {(place[n],): [["tt.divisibility", 16]] for n in numbers if signature[n].startswith("*")}
     constants = {(place[name],): value for name, value in launch.constants.items()}
     source = ASTSource(fn=launch.kernel, signature=signature, constexprs=constants, attrs=aligned)
-    return triton.compile(source, target=target, options={"num_warps": launch.num_warps, **tiles.OPTIONS})
+    limit = {} if launch.registers is None or target.backend == "hip" else {"maxnreg": launch.registers}
+    return triton.compile(source, target=target, options={"num_warps": launch.num_warps, **limit, **tiles.OPTIONS})
 
 
 def resources(compiled: Any) -> dict[str, Any]:

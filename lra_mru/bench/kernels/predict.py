@@ -116,7 +116,7 @@ class _Key:
 
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
-        self.same = (launch.name, launch.dtypes, launch.num_warps, *launch.constants.items())
+        self.same = (launch.name, launch.dtypes, launch.num_warps, launch.registers, *launch.constants.items())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Key) and self.same == other.same
@@ -151,8 +151,8 @@ def passes(op: str, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, tup
     x, h0, row = empty(batch, length, channels), empty(batch, channels, like=small), empty(channels, like=small)
     element = x.numel() * x.element_size() / BYTES_PER_S * 1e3
     if op == "linear_scan":
-        a, (reads_f, reads_b) = (row, (2, 3)) if dtype.is_complex else (x, (3, 5))
         module = compiled.linear_scan
+        a, (reads_f, reads_b) = (row, (2, 3)) if dtype.is_complex else (x, (3, 5))
         return {
             "forward": (lambda: module.forward(a, x, h0), reads_f * element),
             "backward": (lambda: module.backward(a, x, h0, x), reads_b * element),
