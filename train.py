@@ -1,30 +1,6 @@
-"""python train.py model=bmru task=listops budget=quick seed=0: see conf/ for everything that can be said."""
+"""python train.py model=bmru task=listops budget=quick seed=0. The program is lra_mru/train.py, installed lra-train."""
 
-import os
-from pathlib import Path
-
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # before torch: beside another job, spinning threads halve the speed
-
-import hydra
-from omegaconf import DictConfig
-
-from lra_mru.engine import cli
-from lra_mru.engine.errors import RunError
-
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> None:
-    if record := cli.train(cfg):
-        from lra_mru.report import write_leaderboard
-
-        print(f"record: {record}")
-        try:
-            print(f"leaderboard: {write_leaderboard(Path(cfg.results_dir))}")
-        except (ValueError, OSError) as error:
-            cli.fail(RunError(f"the record is safe, the leaderboard is not written: {error}"))
-
+from lra_mru.train import main
 
 if __name__ == "__main__":
-    cli.launch(main)
+    main()

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
+from data_prep.common.output import until_reader_leaves
 from lra_mru.engine.saving.attempts import Attempt, find
+from lra_mru.places import MY_RESULTS
 
 UNKNOWN = "(no command was noted: started from Python, or by an older version)"
 STATES = ("running", "resumable", "dead", "finished")
@@ -51,6 +53,8 @@ def _of_attempt(attempt: Attempt) -> Line:
 def _of_records(results_dir: Path) -> Iterator[Line]:
     """Finished runs whose working folder is elsewhere, or gone."""
     for path in sorted((results_dir / "runs").rglob("seed*.json")):
+        if path.name.endswith(".certificate.json"):
+            continue
         run = str((path.parent / path.name.split(".")[0]).relative_to(results_dir / "runs"))
         try:
             record = json.loads(path.read_text())
@@ -64,9 +68,10 @@ def again(command: str | None) -> str:
     return UNKNOWN if command is None else command if "force=true" in command else f"{command} force=true"
 
 
+@until_reader_leaves
 def main() -> None:
     parser = OneLineParser(prog="python -m lra_mru.runs", description=__doc__)
-    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="where the runs' records go")
+    parser.add_argument("--results-dir", type=Path, default=MY_RESULTS, help="where the runs' records go")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where their checkpoints are")
     arguments = parser.parse_args()
     found = lines(arguments.results_dir, arguments.runs_dir)

@@ -5,9 +5,12 @@ Shape legend, used in every file:
     N  recurrent states V  vocabulary size      C  number of classes
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Literal, Self
 
+import torch
 from torch import Tensor
 
 NO_TARGET = -100  # the target of a step that has none
@@ -51,34 +54,59 @@ class TaskSpec:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
-        if self.per_step and (self.pairs or self.tolerance is not None):
-            raise ValueError("per_step=True is for classes of one sequence: not with pairs or tolerance")
-        if self.tolerance is not None and (self.num_classes != 1 or self.tolerance <= 0):
+        if self.per_step and self.pairs:
+            raise ValueError("per_step=True is for the steps of one sequence: not with pairs")
+        if self.tolerance is not None and (self.num_classes != 1 or not 0 < self.tolerance < math.inf):
             raise ValueError(
                 f"tolerance={self.tolerance} with num_classes={self.num_classes}: numbers need a tolerance above 0 and "
                 "num_classes=1"
             )
+        if not 0 <= self.chance <= 1:
+            raise ValueError(f"chance={self.chance} must lie in [0, 1]: it is a share of correct answers")
 
 
 @dataclass(kw_only=True)
 class Batch:
     """One padded batch. Steps at or beyond a row's length are padding: their content must never matter.
 
-    inputs:  (B, L) int64 token ids or (B, L, d_input) float32 vectors; pairs: (2B, L), rows 2i and 2i + 1 together
-    lengths: (B,) int64, each between 1 and L; pairs: (2B,)
-    targets: (B,) int64 class ids, or float32 numbers; per step: (B, L) int64 with NO_TARGET where a step has none
-    groups:  (B,) int64 index into the data module's `group_names`, or None: accuracy is also reported per group
+    inputs:     (B, L) int64 token ids or (B, L, d_input) float32 vectors; pairs: (2B, L), rows 2i and 2i + 1 together
+    lengths:    (B,) int64, each between 1 and L; pairs: (2B,)
+    targets:    (B,) int64 class ids, or float32 numbers; per step: (B, L) with NO_TARGET where a step has none
+    groups:     (B,) int64 index into the data module's `group_names`, or None: accuracy is also reported per group
+    first:      whether the batch holds its rows from their first step on
+    last:       whether the batch holds its rows to their last step. A batch of whole rows is first and last; a long
+                row may come in pieces, one batch each, and the model carries its state from one to the next
+    num_tokens: steps without padding, counted when the batch is made
+
+    Lengths stay on the CPU when a batch moves: there they are checked and counted, and no GPU has to be waited for.
     """
 
     inputs: Tensor
     lengths: Tensor
     targets: Tensor
     groups: Tensor | None = None
+    first: bool = True
+    last: bool = True
+    num_tokens: int = field(init=False)
 
-    @property
-    def num_tokens(self) -> int:
-        """Number of steps without padding."""
-        return int(self.lengths.sum())
+    def __post_init__(self) -> None:
+        self.num_tokens = int(self.lengths.sum())
+
+    def to(self, device: torch.device) -> Self:
+        """The batch with its inputs, targets and groups on the device. A copy from pinned memory is not waited for."""
+        moved = copy.copy(self)
+        for name in ("inputs", "targets", "groups"):
+            tensor = getattr(self, name)
+            setattr(moved, name, None if tensor is None else tensor.to(device, non_blocking=True))
+        return moved
+
+    def pin_memory(self) -> Self:
+        """The batch in page-locked memory, from where a GPU fetches it by itself."""
+        pinned = copy.copy(self)
+        for name in ("inputs", "lengths", "targets", "groups"):
+            tensor = getattr(self, name)
+            setattr(pinned, name, None if tensor is None else tensor.pin_memory())
+        return pinned
 
     @property
     def num_padded_tokens(self) -> int:

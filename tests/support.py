@@ -22,6 +22,8 @@ TINY_COPY = (  # a run of copy_first that takes a second
     "task.num_test=40",
     "task.eval_lengths=[16,30]",
     "task.eval_examples=[12,5]",
+    "task.val_lengths=[]",
+    "task.val_examples=[]",
     "model.d_model=16",
     "model.depth=2",
     "model.block_params=40",
@@ -37,12 +39,15 @@ def without_clock(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in clock}
 
 
-GENERATED = {"T": 20, "num_val": 8, "num_test": 8, "eval_lengths": [], "eval_examples": []}
+NO_FURTHER_SETS: dict[str, Any] = {"eval_lengths": [], "eval_examples": [], "val_lengths": [], "val_examples": []}
+GENERATED = {"T": 20, "num_val": 8, "num_test": 8} | NO_FURTHER_SETS
 COLLECTED = {"lra_dir": "lra", "num_train": 40, "num_val": 10, "num_test": 20}  # as lra_layout.write_lra makes them
 PICTURES = {"size": 16, "contour": 3, "num_train": 44, "num_val": 5, "num_test": 5}
 TINY_TASKS: dict[str, dict[str, Any]] = {  # settings at which a task is made and loaded in well under a second
     **dict.fromkeys(["copy_first", "copy", "selective_copy", "induction_heads", "flip_flop", "adding"], GENERATED),
+    **dict.fromkeys(["copy_value", "denoising"], GENERATED),
     "parity": GENERATED | {"T": 12},
+    "state_tracking": GENERATED,
     "listops": {"num_train": 20, "num_val": 5, "num_test": 5, "min_length": 5, "max_length": 20},
     "image": COLLECTED,
     "text": COLLECTED | {"max_length": 40},
@@ -51,6 +56,7 @@ TINY_TASKS: dict[str, dict[str, Any]] = {  # settings at which a task is made an
     "pathx": PICTURES | {"clean": True},
     "smnist": {"mnist_dir": "mnist", "num_val": 10, "by_row": True},
     "psmnist": {"mnist_dir": "mnist", "num_val": 10},
+    "delayed_mnist": {"mnist_dir": "mnist", "num_val": 10, "T": 9, "num_test": 20} | NO_FURTHER_SETS,
     "digits": {},
 }
 

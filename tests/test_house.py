@@ -54,6 +54,19 @@ def test_files_stay_readable():
 
 
 def test_links_of_the_pages_lead_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / page).read_text()):
-            assert (ROOT / target).exists(), f"{page} points to {target}"
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} points to {target}"
+
+
+def test_no_floor_has_too_many_rooms():
+    """Folders of tasks and tests apart, which grow with what there is to learn."""
+    for folder in {p.parent for p in PYTHON if p.parts[len(ROOT.parts)] != "tests" and p.parent.name != "tasks"}:
+        files = [p for p in folder.glob("*.py") if p.name != "__init__.py"]
+        assert len(files) <= 12, f"{folder.relative_to(ROOT)}: {len(files)} Python files on one floor"
+
+
+def test_no_committed_record_names_a_folder_of_one_machine():
+    for path in (ROOT / "results").rglob("*.json"):
+        texts = re.findall(r'"((?:[^"\\]|\\.)*)"', path.read_text())
+        assert not [text for text in texts if re.search(r"(^|[\s='])(/|~|[A-Z]:\\)\w", text)], path

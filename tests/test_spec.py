@@ -20,6 +20,9 @@ PAIRS = replace(TOKENS, num_classes=2, pairs=True)
         ({"per_step": True, "pairs": True}, "per_step=True"),
         ({"num_classes": 2, "tolerance": 0.1}, "num_classes=2"),
         ({"num_classes": 1, "tolerance": 0.0}, r"tolerance=0\.0"),
+        ({"num_classes": 1, "tolerance": float("inf")}, "tolerance=inf"),
+        ({"chance": 5}, r"chance=5 must lie in \[0, 1\]"),
+        ({"chance": float("nan")}, "chance=nan"),
     ],
 )
 def test_a_spec_that_cannot_be_is_refused(change, says):

@@ -36,6 +36,16 @@ def random_words(key: int, index: NDArray[np.int64], num_words: int, *, first: i
 
     Shapes:  index (B,) -> (B, num_words)
     """
-    start = mix64(np.uint64(key) ^ mix64((index.astype(np.uint64) + np.uint64(1)) * GOLDEN))
-    steps = np.arange(first + 1, first + num_words + 1, dtype=np.uint64) * GOLDEN
-    return mix64(start[:, None] + steps[None, :])
+    return random_words_at(key, index, np.arange(first, first + num_words)[None])
+
+
+def random_words_at(
+    key: int | NDArray[np.uint64], index: NDArray[np.int64], places: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Words `places` of the streams (key, index).
+
+    Shapes:  key one for all rows or (B,); index (B,); places (B, K), or (1, K) for all rows -> (B, K)
+    """
+    start = mix64(np.asarray(key, dtype=np.uint64) ^ mix64((index.astype(np.uint64) + np.uint64(1)) * GOLDEN))
+    steps = (places.astype(np.uint64) + np.uint64(1)) * GOLDEN
+    return mix64(start[:, None] + steps)

@@ -3,8 +3,8 @@
 import argparse
 import json
 import os
+import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does: torch's threads else spin beside our own
@@ -12,7 +12,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does: torch's
 import torch
 
 from data_prep.common.arguments import OneLineParser
+from data_prep.common.output import until_reader_leaves
 from lra_mru.bench import models
+from lra_mru.bench.arguments import new_file, threads
 from lra_mru.bench.timing import machine
 
 PARTS = {
@@ -24,23 +26,35 @@ PARTS = {
 }
 
 
+@until_reader_leaves
 def main() -> None:
     parser = OneLineParser(prog="python -m lra_mru.bench", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True, metavar="PART")
     for name, what in PARTS.items():
         part = parts.add_parser(name, help=what, description=what)
-        part.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
-        part.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="torch threads")
+        part.add_argument("--json", type=new_file, metavar="FILE", help="also write the figures here")
+        part.add_argument("--threads", type=threads, default=min(2, os.cpu_count() or 1), help="torch threads")
         if name in models.LENGTHS:
             models.add_options(part, name)
     options = parser.parse_args()
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: make the folder {options.json.parent} first")
     torch.set_num_threads(options.threads)
     print(machine(), flush=True)
     report = {"machine": machine()} | run(options)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
+    if failed := failures(report):
+        print(f"error: {len(failed)} rows failed; the first said: {failed[0]}", file=sys.stderr)
+        sys.exit(1)
+
+
+def failures(report: Any) -> list[str]:
+    """The status of every row that failed; one that ran out of memory or time has given its answer."""
+    if isinstance(report, list):
+        return [status for row in report for status in failures(row)]
+    if not isinstance(report, dict):
+        return []
+    own = [report["status"]] if str(report.get("status")).startswith("failed") else []
+    return own + [status for value in report.values() for status in failures(value)]
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

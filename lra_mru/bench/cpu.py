@@ -143,8 +143,8 @@ def selective_against_loop(backward: bool) -> Comparison:
 def mixer_against_gru(shape: tuple[int, int, int], at_least: float) -> Comparison:
     _, length, width = shape
     mixer = BMRU(
-        d_model=width, train_length=length, expand=1.0, openings_per_sequence=1.0, alpha=1.0, surrogate_width=1.0,
-        carry_grad=0.0, learned_start=False,
+        d_model=width, train_length=length, expand=1.0, min_openings_per_sequence=0.02, max_openings_per_step=0.5,
+        alpha=1.0, carry_grad=0.0, learned_start=False,
     )  # fmt: skip
     gru = nn.GRU(width, width, batch_first=True)
     x, dy = torch.randn(shape).requires_grad_(), torch.randn(shape)

@@ -21,11 +21,11 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from lra_mru.engine.build import build
-from lra_mru.engine.cli import CONF
 from lra_mru.engine.measuring.memory import PeakMemory, activation_bytes_per_token
 from lra_mru.engine.training.allocator import keep_freed_blocks
 from lra_mru.engine.training.optim import make_optimizer, named_groups
 from lra_mru.model import SequenceModel
+from lra_mru.places import CONF
 from lra_mru.spec import Batch, TaskSpec
 
 WARMUP_CALLS = 2  # the first compiles kernels and sizes the heap, the second runs as every later one

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lra_mru.bench.arguments import above_0, positive
 from lra_mru.bench.model_row import Setting
 from lra_mru.engine.cli import CONF
 from lra_mru.engine.recording.provenance import code_version, library_versions
@@ -55,18 +56,11 @@ def add_options(parser: ArgumentParser, part: str) -> None:
     parser.add_argument("--depth", type=positive, default=6, help="blocks (default: 6)")
     parser.add_argument("--precision", choices=["float32", "bf16"], default="float32", help="bf16: autocast")
     parser.add_argument("--compile", action="store_true", help="torch.compile every block")
-    parser.add_argument("--row-seconds", type=float, default=300.0, help="a row that takes longer says so (300)")
-    parser.add_argument("--memory", type=float, metavar="GIB", help="a CPU may allocate this (80 %% of what is free)")
+    parser.add_argument("--row-seconds", type=above_0, default=300.0, help="a row that takes longer says so (300)")
+    parser.add_argument("--memory", type=above_0, metavar="GIB", help="a CPU may allocate this (80 %% of what is free)")
     if part == "throughput":
         parser.add_argument("--batch", type=positive, default=8, help="rows of the fixed batch (default: 8)")
         parser.add_argument("--tokens", type=positive, default=16384, help="of the fixed number of tokens (16384)")
-
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
 
 
 def run_backbones(options: Namespace) -> dict[str, Any]:

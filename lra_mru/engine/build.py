@@ -1,56 +1,113 @@
-"""From a config node to an object, with every complaint told in the config's own words."""
+"""From a config node to an object; what the node says wrongly is told by the config's own names."""
 
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from lra_mru.engine.errors import ConfigError
 
+REFUSALS = (ValueError, TypeError, OSError, ImportError, NotImplementedError, MisconfigurationException)
+
 
 def build(node: DictConfig, where: str, **more: Any) -> Any:
-    """instantiate(node, **more), after checking every plain value against the constructor's annotations.
+    """instantiate(node, **more), after a check of every plain value against the annotations of the constructor.
 
     Raises: ConfigError in one line for a value of the wrong type, or one that the constructor refuses.
     """
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise ConfigError(f"{where}={shown(node)} says nothing to build: choose one with {where}=<name>")
     check_types(node, where)
     try:
         return instantiate(node, _convert_="object", **more)  # no OmegaConf container reaches the objects
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, (ValueError, TypeError, FileNotFoundError)):
-            raise ConfigError(f"{where}: {cause}") from error
+        if isinstance(cause, REFUSALS):
+            raise ConfigError(f"{where}: {one_line(cause)}") from error
+        if cause is None or isinstance(cause, OmegaConfBaseException):  # no such class, or a key that is missing
+            raise ConfigError(f"{where}: {one_line(error)}") from error
         raise
 
 
-def check_types(node: DictConfig, where: str, function: Callable[..., Any] | None = None) -> None:
-    """Compares the plain values of node with the annotations of function, or of the _target_ it names; so below it.
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
-    Raises: ConfigError in one line for a value of the wrong type
+
+def check_types(node: DictConfig, where: str, function: Callable[..., Any] | None = None) -> None:
+    """Compares the plain values of node with the annotations of function, or of the _target_ that node names.
+
+    Nodes below node are compared in the same way.
+    Raises: ConfigError in one line for a value of the wrong type, or a _target_ that does not exist
     """
     if "_target_" in node:
-        target = get_object(node["_target_"])
+        try:
+            target = get_object(node["_target_"])
+        except Exception as error:  # whatever the import of a module that the user names may raise
+            raise ConfigError(f"{where}._target_={node['_target_']} cannot be imported: {one_line(error)}") from error
         function = target.__init__ if inspect.isclass(target) else target
-    annotations = typing.get_type_hints(function) if function else {}
+    annotations = annotations_of(function) if function else {}
     for key, value in node.items():
         name = f"{where}.{key!s}"
+        if key in annotations and not fits(value, annotations[key]):
+            raise ConfigError(f"{name}={shown(value)} must be of type {described(annotations[key])}")
         if isinstance(value, DictConfig):
             check_types(value, name)
-        elif key in annotations and not _fits(value, annotations[key]):
-            wanted = getattr(annotations[key], "__name__", str(annotations[key]))
-            raise ConfigError(f"{name}={value!r} must be of type {wanted}")
 
 
-def _fits(value: Any, annotation: Any) -> bool:
-    """Whether value may stand where annotation is; anything but int, float, str, bool and their unions passes."""
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
-    if not set(options) <= {int, float, str, bool, type(None)}:
-        return True
-    if float in options and isinstance(value, int) and not isinstance(value, bool):
-        return True
-    return type(value) in options
+def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of function, less those that name what its module imports for type checkers alone."""
+    found = {}
+    for name, annotation in inspect.get_annotations(function).items():
+        probe = types.SimpleNamespace(__annotations__={name: annotation})
+        try:
+            found |= typing.get_type_hints(probe, globalns=getattr(function, "__globals__", {}))
+        except NameError:
+            continue
+    return found
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether value may stand where annotation is; what is neither a plain type nor a container of them passes."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return any(fits(value, option) for option in inner)
+    if origin is typing.Literal:
+        return any(type(value) is type(option) and value == option for option in inner)
+    if annotation is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if annotation in (int, str, bool, type(None)):
+        return type(value) is annotation
+    if annotation is Path:
+        return isinstance(value, str | Path)
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return isinstance(value, DictConfig | dict)
+    if inspect.isclass(origin) and issubclass(origin, Sequence) and origin is not tuple:
+        return isinstance(value, ListConfig | list) and all(fits(item, inner[0]) for item in value if inner)
+    return True
+
+
+def described(annotation: Any) -> str:
+    """The annotation as the text of an error: "int or null", "list of int"."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(described(option) for option in inner)
+    if origin is typing.Literal:
+        return " or ".join(map(str, inner))
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return "mapping"
+    if inspect.isclass(origin) and issubclass(origin, Sequence):
+        return f"list of {described(inner[0])}" if inner else "list"
+    return "null" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
+
+
+def shown(value: Any) -> str:
+    """The value as it stands in a config."""
+    return "null" if value is None else repr(value)

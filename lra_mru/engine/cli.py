@@ -1,24 +1,25 @@
-"""Around Hydra's entry point: one clear line for every mistake, and an exit status that tells the truth."""
+"""What surrounds Hydra's entry point: every mistake is told in one line, and the exit status says how it ended."""
 
-import difflib
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from types import CodeType
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from lra_mru.engine.arguments import explain, nearest
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.help import help_text
+from lra_mru.places import CONF
 
-CONF = Path(__file__).parents[2] / "conf"
+__all__ = ["JobError", "explain", "fail", "launch", "nearest", "train"]
 
 
 class JobError(RunError):
@@ -38,10 +39,12 @@ def train(cfg: DictConfig) -> Path | None:
         if is_first_process():
             fail(error)
         sys.exit(1)
-    except (ConfigError, RunError) as error:
+    except (ConfigError, RunError, HydraException, OmegaConfBaseException) as error:
         if hydra.mode == RunMode.MULTIRUN:
-            raise failed_job(overrides, str(error)) from error
-        fail(error)
+            raise failed_job(overrides, explain(error)) from error
+        if is_first_process():
+            fail(error)
+        sys.exit(status_of(error))
     except Exception as error:
         if hydra.mode != RunMode.MULTIRUN:
             raise
@@ -57,10 +60,15 @@ def failed_job(overrides: list[str], reason: str) -> JobError:
 
 
 def fail(error: Exception) -> NoReturn:
-    """Ends the process with one line: status 2 for what was asked wrongly, 1 for what went wrong later."""
-    line = explain(error)
+    """Ends the process with one line."""
+    line = explain(error, sys.argv[1:])
     print(f"error: {f'not every job finished: {line}' if isinstance(error, JobError) else line}", file=sys.stderr)
-    sys.exit(1 if isinstance(error, RunError) else 2)
+    sys.exit(status_of(error))
+
+
+def status_of(error: Exception) -> int:
+    """2 for what was asked wrongly, 1 for what went wrong later."""
+    return 1 if isinstance(error, RunError) else 2
 
 
 def launch(main: Callable[[], None]) -> None:
@@ -71,45 +79,23 @@ def launch(main: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them in its own way
     try:
         main()
-    except (ConfigError, RunError, HydraException, OmegaConfBaseException) as error:
-        fail(error)
     except KeyboardInterrupt:
         print("error: interrupted; the same command again goes on from what was saved", file=sys.stderr)
         sys.exit(1)
+    except (ConfigError, RunError) as error:
+        fail(error)
+    except Exception as error:
+        job: Callable[..., object] = getattr(main, "__wrapped__", main)
+        if passed_through(error, job.__code__):
+            raise
+        fail(error)  # before the job began: a folder of Hydra's that cannot be made, a choice without a name
 
 
-def explain(error: Exception) -> str:
-    """The error in one line, with the nearest valid names where a name was wrong."""
-    if isinstance(error, MissingConfigException) and error.options is not None:
-        group, _, name = str(error.missing_cfg_file).partition("/")
-        return f"{group}={name}: there is no such {group}{nearest(name, error.options)}"
-    text = str(error)
-    if isinstance(error, OverrideParseException):
-        return f"cannot read the argument {error.override!r}; write key=value, like model=bmru task=listops"
-    if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not override '([^']+)'", text)):
-        key = found[1]
-        return f"{key}: there is no such key{nearest(key, all_keys())}"
-    return " ".join(text.split())
-
-
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """'; did you mean ...' for the closest valid names, or all of them if none is close and they are few."""
-    names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6) or (names if len(names) <= 20 else [])
-    return f"; did you mean {', '.join(close)}?" if close else ""
-
-
-def all_keys() -> list[str]:
-    """Every dotted key of every config file, and the config groups themselves."""
-    keys = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
-    for file in CONF.rglob("*.yaml"):
-        group = "" if file.parent in (CONF, CONF / "protocol") else f"{file.parent.name}."
-        group = "model." if file == CONF / "stack.yaml" else group  # included by every conf/model/*.yaml
-        keys |= {group + key for key in _dotted(OmegaConf.to_container(OmegaConf.load(file)))}
-    return sorted(key for key in keys if not re.match(r"defaults|hydra|.*\._", key))
-
-
-def _dotted(node: Any) -> Iterable[str]:
-    for key, value in node.items() if isinstance(node, dict) else ():
-        yield key
-        yield from (f"{key}.{below}" for below in _dotted(value))
+def passed_through(error: BaseException, code: CodeType) -> bool:
+    """Whether the error came out of a function with this code."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is code:
+            return True
+        trace = trace.tb_next
+    return False

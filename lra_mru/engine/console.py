@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar on a terminal, a line per validation elsewhere."""
+"""Output while a run trains: a progress bar on a terminal, one line for each validation elsewhere."""
 
 import logging
 import sys
@@ -11,6 +11,8 @@ from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 from pytorch_lightning.utilities import rank_zero_only
 
+from data_prep.common.output import put_line
+
 
 def is_first_process() -> bool:
     """Whether this process speaks and writes for the run; the others of a data-parallel run only compute."""
@@ -20,7 +22,7 @@ def is_first_process() -> bool:
 def say(line: str) -> None:
     """One line for the person who started the run."""
     if is_first_process():
-        print(line, flush=True)
+        put_line(line)
 
 
 def warn(line: str) -> None:

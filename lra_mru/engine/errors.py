@@ -1,8 +1,8 @@
-"""The ways a run ends early that a user can mend: each prints as one line."""
+"""The errors that a user can mend: each is printed as one line, without a traceback."""
 
 
 class ConfigError(ValueError):
-    """What was asked for cannot be run; nothing was started. Exit status 2."""
+    """The command or the config asks for something that cannot be run; nothing was started. Exit status 2."""
 
 
 class RunError(RuntimeError):

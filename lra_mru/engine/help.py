@@ -1,4 +1,4 @@
-"""What `python train.py --help` prints: read from the config files, so that there is no second list to keep."""
+"""The text of `python train.py --help`: read from the config files, so that no second list has to be kept."""
 
 from pathlib import Path
 

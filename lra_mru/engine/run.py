@@ -7,16 +7,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from lra_mru.engine.build import build
 from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
+from lra_mru.engine.devices import check_model_precision
 from lra_mru.engine.errors import RunError
+from lra_mru.engine.measuring.failing_length import check_failing_length
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.measuring.telemetry import Telemetry
-from lra_mru.engine.preflight import check, finished_record, is_private, prepare
+from lra_mru.engine.preflight import check, check_precision, finished_record, is_private, make_callbacks, prepare
+from lra_mru.engine.preflight.keys import check_groups
 from lra_mru.engine.recording import record
 from lra_mru.engine.recording.provenance import code_version
 from lra_mru.engine.recording.summary import num_params, summarize
@@ -26,10 +29,13 @@ from lra_mru.engine.saving.checkpoint_files import LAST, WholeFiles
 from lra_mru.engine.saving.checkpoints import Checkpoints
 from lra_mru.engine.saving.resume import begin
 from lra_mru.engine.training.allocator import keep_freed_blocks
+from lra_mru.engine.training.device import OWN_SETTINGS, check_own_settings, choose_accelerator, prepare_gpu
 from lra_mru.engine.training.guards import NonFiniteGuard, SafeStop
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.engine.training.optim import named_groups
+from lra_mru.engine.training.replay import Replay, check_replay
 from lra_mru.model import SequenceModel
+from lra_mru.records.naming import precision_name
 from lra_mru.tasks.base import SequenceTask
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -44,7 +50,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     """
     quiet_libraries()
     keep_freed_blocks()
-    check(cfg)
+    check(cfg, task_name)
     identity = record.identify(cfg, model=model_name, task=task_name)
     results, runs = Path(cfg.results_dir), Path(cfg.runs_dir)
     folder = runs / identity.folder / f"seed{cfg.seed}"
@@ -58,6 +64,9 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     torch.manual_seed(cfg.seed)  # initialisation; every training step seeds itself
     task: SequenceTask = build(cfg.task, "task")
     model: SequenceModel = build(cfg.model, "model", spec=task.spec)
+    check_groups(cfg, named_groups(model))
+    check_model_precision(cfg.trainer.get("precision"), model)
+    check_failing_length(task, cfg.failing_length.cap)
     prepare(task)
     attempt = begin(
         folder,
@@ -103,12 +112,14 @@ def train_and_test(
 ) -> dict[str, Any]:
     """The record's content, in the first process; nothing in the others."""
     tested = {s: n for s, n in task.test_sets.items() if model.max_length is None or n <= model.max_length}
+    validated = {s: n for s, n in task.val_sets.items() if model.max_length is None or n <= model.max_length}
     module = SequenceClassifier(
         model,
         optim=cfg.optim,
         seed=cfg.seed,
         group_names=task.group_names,
         test_suffixes=list(tested),
+        val_suffixes=list(validated),
     )
     every, stop, meter = min(cfg.budget.val_every_steps, cfg.trainer.max_steps), SafeStop(), Speedometer()
     checkpoints = Checkpoints(
@@ -118,8 +129,12 @@ def train_and_test(
         every_steps=every,
         every_minutes=cfg.checkpoint_minutes,
     )
-    callbacks = [meter, stop, checkpoints, *([Telemetry()] if logger else [])]
+    callbacks = [meter, stop, checkpoints, *([Telemetry()] if logger else []), *make_callbacks(cfg)]
     trainer = make_trainer(cfg, attempt, every, callbacks, logger)
+    task.device, model.recompute = trainer.strategy.root_device, cfg.trainer.get("activation_checkpointing", False)
+    if cfg.trainer.get("cuda_graphs", False):
+        check_replay(trainer, compiled=cfg.compile, recompute=model.recompute)
+        module.replay = Replay(model)
     say(f"{identity}   {describe(model, task)}")
     if cfg.budget.name == "full" and trainer.strategy.root_device.type == "cpu":
         say(forecast(module, task, max_steps=trainer.max_steps, world_size=trainer.world_size))
@@ -127,7 +142,9 @@ def train_and_test(
         model.compile()
 
     trainer.fit(module, datamodule=task, ckpt_path=attempt.checkpoint, weights_only=True)
-    loaders = [task.test_dataloader_for(suffix) for suffix in tested]
+    streams = tells_how_long_rows_are_read(model, task, [*validated.values(), *tested.values()])
+    loaders = [task.val_dataloader_for(suffix, in_pieces=streams) for suffix in validated]
+    loaders += [task.test_dataloader_for(suffix, in_pieces=streams) for suffix in tested]
     best = checkpoints.write_best(trainer)
     trainer.test(module, dataloaders=loaders, ckpt_path=best, weights_only=True, verbose=False)
 
@@ -141,9 +158,14 @@ def make_trainer(
     cfg: DictConfig, attempt: Attempt, every: int, callbacks: list[pl.Callback], logger: Logger | None
 ) -> pl.Trainer:
     bar = progress_callback()
-    return build(
-        cfg.trainer,
+    settings = OWN_SETTINGS | {key: cfg.trainer[key] for key in OWN_SETTINGS if key in cfg.trainer}
+    check_own_settings(settings)
+    lightnings = OmegaConf.masked_copy(cfg.trainer, [str(key) for key in cfg.trainer if key not in OWN_SETTINGS])
+    trainer: pl.Trainer = build(
+        lightnings,
         "trainer",
+        accelerator=choose_accelerator(cfg.trainer.get("accelerator", "auto")),
+        precision=precision_name(cfg.trainer.get("precision")),
         callbacks=[*callbacks, NonFiniteGuard(attempt.path / LAST), bar],
         plugins=[WholeFiles()],
         logger=logger or False,
@@ -155,12 +177,24 @@ def make_trainer(
         enable_progress_bar=isinstance(bar, pl.callbacks.ProgressBar),
         default_root_dir=str(attempt.path),
     )
+    prepare_gpu(trainer.strategy.root_device, float32_matmul_precision=settings["float32_matmul_precision"])
+    check_precision(cfg, trainer)
+    return trainer
 
 
 def describe(model: SequenceModel, task: SequenceTask) -> str:
     groups = named_groups(model)
     counts = ", ".join(f"{name} {sum(p.numel() for _, p in members):,}" for name, members in sorted(groups.items()))
     return f"{task.variant}   {num_params(model):,} parameters ({counts})"
+
+
+def tells_how_long_rows_are_read(model: SequenceModel, task: SequenceTask, lengths: list[int]) -> bool:
+    """Whether rows longer than an evaluation batch come in pieces; says so where they cannot."""
+    longest = max(lengths)
+    if longest > task.eval_batch_tokens and not model.streams:
+        why = "it reads both ways" if model.bidirectional else "its state grows with every step"
+        say(f"  {longest:,} steps are read at once, in memory that grows with them: {why}")
+    return model.streams
 
 
 def report_metrics(results: dict[str, float]) -> None:

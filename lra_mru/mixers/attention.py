@@ -35,6 +35,8 @@ class Attention(Mixer):
     Source:  Vaswani et al., arXiv 1706.03762; rotary: Su et al., arXiv 2104.09864
     """
 
+    float16 = True
+
     def __init__(
         self, *, d_model: int, train_length: int, num_heads: int, causal: bool, rotary_base: float, max_length: int
     ) -> None:
@@ -68,7 +70,8 @@ class Attention(Mixer):
         past = self.initial_state(batch) if state is None else state
         check_batch(x, past.keys)
         num_past = past.keys.shape[2]
-        if self.max_length is not None and num_past + num_steps > self.max_length:
+        assert self.max_length is not None  # of this mixer; others may have none
+        if num_past + num_steps > self.max_length:
             raise ValueError(f"{num_past + num_steps} steps exceed attention's declared maximum of {self.max_length}")
         if num_past and not self.causal:
             raise ValueError("only causal attention can go on from a state: set causal=true")

@@ -22,7 +22,7 @@ class Bidirectional(Mixer):
     def __init__(self, make_mixer: Callable[[], Mixer]) -> None:
         super().__init__()
         self.rightward, self.leftward = make_mixer(), make_mixer()
-        self.max_length = self.rightward.max_length
+        self.max_length, self.float16 = self.rightward.max_length, self.rightward.float16
 
     def forward(
         self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None, state: None = None

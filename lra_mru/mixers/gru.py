@@ -14,6 +14,7 @@ class GRU(Mixer):
     """
 
     causal = True
+    float16 = True
 
     def __init__(self, *, d_model: int, train_length: int, expand: float) -> None:
         super().__init__()

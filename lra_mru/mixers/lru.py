@@ -43,6 +43,8 @@ class LRU(Mixer):
         num_states = count_states(expand, d_model)
         if not 0 <= r_min < r_max < 1:
             raise ValueError(f"r_min={r_min}, r_max={r_max}: the ring needs 0 <= r_min < r_max < 1")
+        if torch.tensor(r_max**2, dtype=torch.float32) == 1:
+            raise ValueError(f"r_max={r_max} is 1 in float32, where no state fades: it must be at most 0.9999999")
         if not 0 < max_phase <= 2 * math.pi:
             raise ValueError(f"max_phase={max_phase} must be in (0, 2 pi]")
         radius = (torch.rand(num_states) * (r_max**2 - r_min**2) + r_min**2).sqrt()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -21,6 +22,7 @@ class Parallel(Mixer):
         super().__init__()
         self.first, self.second = first, second
         self.causal = first.causal and second.causal
+        self.float16 = first.float16 and second.float16
         self.max_length = min((m.max_length for m in (first, second) if m.max_length is not None), default=None)
 
     def initial_state(self, batch_size: int) -> tuple[Any, Any]:
@@ -29,6 +31,16 @@ class Parallel(Mixer):
     def state_bytes(self, num_steps: int) -> int:
         """Bytes of both states for one sequence of num_steps."""
         return self.first.state_bytes(num_steps) + self.second.state_bytes(num_steps)
+
+    def encode_state(self, state: tuple[Any, Any]) -> Int[Tensor, "B K"]:
+        return torch.cat((self.first.encode_state(state[0]), self.second.encode_state(state[1])), dim=1)
+
+    def decode_state(self, codes: Int[Tensor, "B K"]) -> tuple[Any, Any]:
+        num_first = self.first.encode_state(self.first.initial_state(1)).shape[1]
+        return self.first.decode_state(codes[:, :num_first]), self.second.decode_state(codes[:, num_first:])
+
+    def margin(self, x: Float[Tensor, "B D"], state: tuple[Any, Any]) -> Float[Tensor, " B"]:
+        return torch.minimum(self.first.margin(x, state[0]), self.second.margin(x, state[1]))
 
     def forward(
         self,

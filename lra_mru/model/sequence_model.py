@@ -4,13 +4,16 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
+import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lra_mru.mixers.base import Mixer, check_batch, wide
 from lra_mru.mixers.bidirectional import Bidirectional
 from lra_mru.mixers.parallel import Parallel
 from lra_mru.model.blocks import Block, PairHead, make_mlp
+from lra_mru.model.embedding import Embedding
 from lra_mru.model.pooling import checked_lengths, last_real, mean_real
 from lra_mru.model.pretrained import Pretrained
 from lra_mru.spec import TaskSpec
@@ -21,16 +24,30 @@ POOLINGS = {"last": last_real, "mean": mean_real}
 
 
 class ModelState(NamedTuple):
-    """What carries a batch of sequences on.
+    """All that a model must remember of the steps it has read, to read the next ones.
 
     mixers: the state of every block's mixer
-    mean:   (B, D) mean of the last block's outputs so far
-    steps:  (B,) their number
+    mean:   (B, D) mean of the last block's outputs so far; None where no mean is read
+    steps:  (B,) int64: how many steps were read
     """
 
     mixers: Sequence[Any]
-    mean: Tensor
+    mean: Tensor | None
     steps: Tensor
+
+
+def make_encoder(spec: TaskSpec, d_model: int) -> nn.Module:
+    """(B, L) ids or (B, L, d_input) vectors -> (B, L, D)"""
+    if spec.vocab_size is not None:  # kind="tokens"
+        return Embedding(spec.vocab_size, d_model)
+    assert spec.d_input is not None  # kind="vectors": TaskSpec has checked it
+    return nn.Linear(spec.d_input, d_model)
+
+
+def make_mixer(make: Callable[[], Mixer], bidirectional: bool) -> Mixer:
+    """The mixer; two of its kind, one for each direction, if the model reads both ways and the mixer does not."""
+    mixer = make()
+    return Bidirectional(make) if bidirectional and mixer.causal else mixer
 
 
 class SequenceModel(Pretrained):
@@ -84,27 +101,21 @@ class SequenceModel(Pretrained):
             "pattern": list(pattern),
         }  # fmt: skip
         self.spec, self.pooling = spec, "per step" if spec.per_step else pooling
-        self.encoder: nn.Module
-        if spec.kind == "tokens":
-            self.encoder = nn.Embedding(spec.vocab_size or 0, d_model)
-        else:
-            self.encoder = nn.Linear(spec.d_input or 0, d_model)
-
-        def make_mixer(name: str) -> Mixer:
-            def build() -> Mixer:
-                return mixers[name](d_model=d_model, train_length=spec.max_length)
-
-            mixer = build()
-            return Bidirectional(build) if bidirectional and mixer.causal else mixer
-
-        def make_block(parts: list[str]) -> Block:
-            mixer = functools.reduce(Parallel, map(make_mixer, parts))
-            return Block(mixer=mixer, mlp=make_mlp(mixer, d_model, block_params), make_norm=make_norm, dropout=dropout)
-
+        self.encoder = make_encoder(spec, d_model)
         make_norm = functools.partial(NORMS[norm], d_model)
-        self.blocks = nn.ModuleList([make_block(names[i % len(names)]) for i in range(depth)])
+        blocks = []
+        for i in range(depth):
+            makers = [
+                functools.partial(mixers[name], d_model=d_model, train_length=spec.max_length)
+                for name in names[i % len(names)]
+            ]
+            mixer = functools.reduce(Parallel, [make_mixer(make, bidirectional) for make in makers])
+            mlp = make_mlp(mixer, d_model, block_params)
+            blocks.append(Block(mixer=mixer, mlp=mlp, make_norm=make_norm, dropout=dropout))
+        self.blocks = nn.ModuleList(blocks)
         self.norm = make_norm()
         self.head = PairHead(d_model, spec.num_classes) if spec.pairs else nn.Linear(d_model, spec.num_classes)
+        self.recompute = False  # True: training keeps a block's input alone, and computes the block again for backward
 
     def forward(
         self, inputs: Shaped[Tensor, "B L *d_input"], lengths: Int[Tensor, " B"] | None = None
@@ -112,16 +123,19 @@ class SequenceModel(Pretrained):
         lengths = checked_lengths(lengths, inputs)
         x = self.encoder(inputs)  # (B, L, D)
         for block in self.blocks:
-            x, _ = block(x, lengths)
+            if self.recompute and torch.is_grad_enabled():
+                x, _ = checkpoint(block, x, lengths, use_reentrant=False)  # draws what was drawn before, too
+            else:
+                x, _ = block(x, lengths)
         return self.head(self.norm(x if self.spec.per_step else POOLINGS[self.pooling](x, lengths)))
 
     def initial_state(self, batch_size: int) -> ModelState:
         """The state before the first step. Raises ValueError for a model that reads both ways."""
         weight = next(self.norm.parameters())
-        mean = weight.new_zeros(batch_size, len(weight), dtype=wide(weight.dtype))
-        return ModelState(
-            [mixer.initial_state(batch_size) for mixer in self.mixers()], mean, mean.new_zeros(batch_size)
-        )
+        shape, dtype = (batch_size, len(weight)), wide(weight.dtype)
+        mean = weight.new_zeros(shape, dtype=dtype) if self.pooling == "mean" else None
+        steps = weight.new_zeros(batch_size, dtype=torch.int64)
+        return ModelState([mixer.initial_state(batch_size) for mixer in self.mixers()], mean, steps)
 
     def advance(
         self, inputs: Shaped[Tensor, "B L *d_input"], state: ModelState, lengths: Int[Tensor, " B"] | None = None
@@ -138,10 +152,13 @@ class SequenceModel(Pretrained):
             x, mixer_state = block(x, lengths, mixer_state)
             mixers.append(mixer_state)
         new = x.shape[1] if lengths is None else lengths
-        steps = state.steps + new
-        mean = state.mean + (mean_real(x, lengths) - state.mean) * (new / steps)[:, None]
-        pooled = mean.to(x.dtype) if self.pooling == "mean" else last_real(x, lengths)
-        return self.head(self.norm(x if self.spec.per_step else pooled)), ModelState(mixers, mean, steps)
+        steps, mean = state.steps + new, state.mean
+        if mean is not None:  # the mean of all steps so far moves towards that of the new ones by their share
+            mean = mean + (mean_real(x, lengths) - mean) * (new / steps.to(torch.float64)).to(mean.dtype)[:, None]
+            x = mean.to(x.dtype)
+        elif not self.spec.per_step:
+            x = last_real(x, lengths)
+        return self.head(self.norm(x)), ModelState(mixers, mean, steps)
 
     def step(self, inputs: Shaped[Tensor, " B *d_input"], state: ModelState) -> tuple[Float[Tensor, "B C"], ModelState]:
         """One step: equals forward on all inputs so far, in constant memory (attention's grows with its cache)."""
@@ -152,6 +169,11 @@ class SequenceModel(Pretrained):
         """torch.compile for every block: what reads the lengths stays outside, so unpadded batches still skip masks."""
         for block in self.blocks:
             block.compile(*args, **kwargs)
+
+    def auxiliary_loss(self) -> Float[Tensor, ""] | None:
+        """The sum of what mixers, also those inside others, ask to be added to the loss of the last forward."""
+        costs = [cost for m in self.modules() if isinstance(m, Mixer) and (cost := m.auxiliary_loss()) is not None]
+        return torch.stack(costs).sum() if costs else None
 
     def mixers(self) -> list[Mixer]:
         """The mixers in the order of their blocks."""
@@ -166,6 +188,11 @@ class SequenceModel(Pretrained):
     def max_length(self) -> int | None:
         """Longest sequence the model accepts, in steps; None where it has no limit."""
         return min((mixer.max_length for mixer in self.mixers() if mixer.max_length), default=None)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the model reads a sequence of any length in pieces, in memory that does not grow with its length."""
+        return not self.bidirectional and self.state_bytes(2) == self.state_bytes(1)
 
     def state_bytes(self, num_steps: int) -> int | None:
         """Bytes that carry one sequence on after num_steps; None where a later step changes earlier outputs."""

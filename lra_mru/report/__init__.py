@@ -4,12 +4,14 @@ Reads results/runs/**/seed<k>.json, results/sweeps/*.json and published.yaml, no
 same bytes.
 """
 
+import sys
 from pathlib import Path
 
 from lra_mru.files import locked, write_whole
+from lra_mru.places import MY_RESULTS, RESULTS
 from lra_mru.report.figures import draw
-from lra_mru.report.load import load_records
-from lra_mru.report.pareto import load_sweeps
+from lra_mru.report.load import Record, load_good
+from lra_mru.report.pareto import load_good_sweeps
 from lra_mru.report.sections import make_sections
 from lra_mru.report.sweep_tables import draw_front, front_table, sweep_section
 from lra_mru.report.table_csv import leaderboard_csv
@@ -19,15 +21,18 @@ BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
 
 
 def write_leaderboard(results_dir: Path) -> Path:
-    """Make leaderboard.md, leaderboard.csv and figures/*.png in `results_dir` from all records under its runs/.
+    """Make leaderboard.md, leaderboard.csv and figures/*.png in `results_dir` from all good records under its runs/.
 
+    A record or sweep that cannot be read costs its own row, a line of the page, and a warning on stderr.
+
+    In my_results, the default of results_dir, the shipped records stand on the same page.
     Everything is made before the first file is touched, and each file is replaced whole. Of several processes that
     write at once the last to read is the last to write, so that the page lacks no record.
     Returns: the path of leaderboard.md
-    Raises:  ValueError naming the file and the mend if a record is unreadable or contradicts another; OSError
+    Raises:  ValueError if there is no such folder; OSError
     """
     if not results_dir.is_dir():
-        load_records(results_dir)  # says so
+        load_good(results_dir)  # says so
     with locked(results_dir / ".leaderboard.lock"):
         for path, content in _files(results_dir).items():
             path.parent.mkdir(exist_ok=True)
@@ -36,7 +41,11 @@ def write_leaderboard(results_dir: Path) -> Path:
 
 
 def _files(results_dir: Path) -> dict[Path, bytes]:
-    sections, sweeps = make_sections(load_records(results_dir)), load_sweeps(results_dir)
+    records, complaints = records_of(results_dir)
+    sweeps, more = load_good_sweeps(results_dir)
+    for complaint in (complaints := [*complaints, *more]):
+        print(f"warning: left out of the leaderboard: {complaint}", file=sys.stderr, flush=True)
+    sections = make_sections(records)
     models = {row.model for section in sections for row in section.rows}
     models |= {model for sweep in sweeps for model in sweep.per_model}
     files = {results_dir / "figures" / f"{section.slug}.png": draw(section, sorted(models)) for section in sections}
@@ -44,19 +53,38 @@ def _files(results_dir: Path) -> dict[Path, bytes]:
         if sweep.candidates:
             files[results_dir / "figures" / f"sweep_{sweep.study}.png"] = draw_front(sweep, sorted(models))
     files[results_dir / "leaderboard.csv"] = leaderboard_csv(sections).encode()
-    files[results_dir / "leaderboard.md"] = "\n".join([leaderboard(sections), *map(sweep_section, sweeps)]).encode()
+    parts = [leaderboard(sections), *map(sweep_section, sweeps), *left_out(results_dir, complaints)]
+    files[results_dir / "leaderboard.md"] = "\n".join(parts).encode()
     return files
 
 
+def records_of(results_dir: Path) -> tuple[list[Record], list[str]]:
+    """The records that a page in `results_dir` shows, and a complaint for each that cannot be read.
+
+    In my_results these are its own and those shipped with the suite; of a run that stands in both, its own counts.
+    """
+    own, complaints = load_good(results_dir)
+    if results_dir != MY_RESULTS or not RESULTS.is_dir():
+        return own, complaints
+    shipped, more = load_good(RESULTS)
+    return list({record.run: record for record in [*shipped, *own]}.values()), [*complaints, *more]
+
+
+def left_out(results_dir: Path, complaints: list[str]) -> list[str]:
+    """The section of the page that names what could not be read; none if all could."""
+    lines = [f"- {complaint.replace(f'{results_dir}/', '')}" for complaint in complaints]
+    return ["\n".join(["## Left out", "", *lines, ""])] if lines else []
+
+
 def print_sweeps(results_dir: Path) -> None:
-    """The Pareto front of each sweep, for the terminal. Raises: ValueError as write_leaderboard."""
-    for sweep in load_sweeps(results_dir):
+    """The Pareto front of each sweep that can be read, for the terminal."""
+    for sweep in load_good_sweeps(results_dir)[0]:
         print(f"\n{sweep.study}: Pareto front\n{front_table(sweep)}", flush=True)
 
 
 def readme_block(results_dir: Path) -> str:
     """The short table of a README that stands next to `results_dir`, with its markers."""
-    sections = make_sections(load_records(results_dir))
+    sections = make_sections(load_good(results_dir)[0])
     return f"{BEGIN}\n{short_table(sections, f'{results_dir.resolve().name}/leaderboard.md')}\n{END}"
 
 

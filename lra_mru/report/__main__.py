@@ -1,33 +1,35 @@
-"""`python -m lra_mru.report`: make the leaderboard, and with --readme the short table of a README."""
+"""`python -m lra_mru.report`, or lra-report: make the leaderboard, and with --readme the short table of a README."""
 
 import sys
 from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
-from lra_mru.report import write_leaderboard, write_readme
-from lra_mru.report.load import load_records
+from data_prep.common.output import until_reader_leaves
+from lra_mru.places import MY_RESULTS
+from lra_mru.report import records_of, write_leaderboard, write_readme
 
 
+@until_reader_leaves
 def main() -> int:
-    """Exit status 0 if all was written, 1 with one line on stderr if not."""
+    """Exit status 0 if all was written from all records, 1 with a line on stderr for what went wrong or was left out."""
+    here = Path("results") if Path("results").is_dir() else MY_RESULTS
     parser = OneLineParser(prog="python -m lra_mru.report", description=__doc__)
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder that holds runs/ (default: results)"
-    )
+    parser.add_argument("--results", type=Path, default=here, help=f"folder that holds runs/ (default: {here})")
     parser.add_argument("--readme", type=Path, help="file whose leaderboard block to replace")
     arguments = parser.parse_args()
     try:
         if arguments.readme is not None:
             write_readme(arguments.results, arguments.readme)
         page = write_leaderboard(arguments.results)
-        num_records = len(load_records(arguments.results))
+        records, complaints = records_of(arguments.results)
+        num_records = len(records)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     plural = "" if num_records == 1 else "s"
     found = f"{num_records} record{plural}" if num_records else "no records yet; the page says how to make one"
     print(f"{page}: {found}")
-    return 0
+    return 1 if complaints else 0
 
 
 if __name__ == "__main__":

@@ -1,106 +1,29 @@
 """Read run records, and check each one before anything is made of it.
 
 A record is one finished run: results/runs/<task>/<model>-<hash8>/seed<k>.json. One that was repeated (force=true) has
-further ones beside it, seed<k>.attempt<n>.json: the newest attempt counts, and the page names those it replaces. Only
-what the report prints is required here; further keys are left alone.
+further ones beside it, seed<k>.attempt<n>.json: the newest attempt counts, and the page names those it replaces.
 """
 
-import json
-import math
-import re
-from dataclasses import dataclass, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin
 
-SCHEMAS = (1, 2)  # 1 has no attempts, and its peak memory counts from the start of the process
-ACC = "test/acc"
-MEASURES = {
-    "throughput": ("train_tokens_per_s", "eval_tokens_per_s"),
-    "memory": ("peak_bytes", "activation_bytes_per_token", "state_bytes"),
-}
+from lra_mru.records.form import ACC, MEASURES, Record, load_record
 
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One run, with the fields of its JSON file.
-
-    trials: configurations of the sweep that this one was chosen from; 1 where there was none
-    git:   commit and dirty flag of the source; None where it was no git checkout
-    Units: accuracies and floors in [0, 1]; throughput in steps without padding (tokens) per second; memory in bytes;
-           wall_s in seconds
-    """
-
-    attempt: int
-    trials: int
-
-    model: str
-    task: str
-    variant: str
-    budget: str
-    seed: int
-    config_hash: str
-    config: dict[str, Any]
-    git: dict[str, Any] | None
-    num_params: int
-    metrics: dict[str, float]
-    skipped: dict[str, str]
-    floors: dict[str, float]
-    throughput: dict[str, float | None]
-    memory: dict[str, float | None]
-    wall_s: float
-    steps: int
-    best_step: int
-    device: str
-    num_devices: int
-    cores: int
-    precision: str | int
-    bidirectional: bool
-    pooling: str
-    finished_at: str
-
-    @property
-    def run(self) -> tuple[str, ...]:
-        """What all attempts at one run share."""
-        return (self.task, self.model, self.config_hash, str(self.seed))
-
-    @property
-    def lengths(self) -> set[int]:
-        """Lengths beyond the trained one at which the run was evaluated, or was meant to be."""
-        matches = (re.fullmatch(rf"{ACC}@(\d+)", key) for key in {*self.metrics, *self.skipped})
-        return {int(match[1]) for match in matches if match}
-
-    @property
-    def groups(self) -> set[str]:
-        """Names of the example groups with an accuracy of their own (ListOps: root operators)."""
-        return {match[1] for key in self.metrics if (match := re.fullmatch(rf"{ACC}/([^@/]+)", key))}
-
-    @property
-    def dirty(self) -> bool:
-        """Whether the code differed from the commit."""
-        return self.git is not None and self.git["dirty"]
-
-    @property
-    def commit(self) -> str:
-        """Short name of the source version."""
-        if self.git is None:
-            return "no git"
-        return f"{str(self.git.get('commit'))[:8]}{', dirty' if self.dirty else ''}"
-
-    @property
-    def machine(self) -> str:
-        """What throughput and peak memory depend on besides the model."""
-        count = f"{self.num_devices} x " if self.num_devices > 1 else ""
-        return f"{count}{self.device}, {self.cores} cores, {self.precision}"
+__all__ = ["ACC", "MEASURES", "Record", "load_attempts", "load_good", "load_records"]
+SHARED = ("variant", "budget", "num_params", "bidirectional", "pooling")  # by all seeds of one configuration
 
 
 def load_records(results_dir: Path) -> list[Record]:
-    """All records under `results_dir`/runs that count: of each run its newest attempt, in the order of their paths."""
-    newest: dict[tuple[str, ...], Record] = {}
-    for record in load_attempts(results_dir):
-        if record.attempt >= newest.setdefault(record.run, record).attempt:
-            newest[record.run] = record
-    return list(newest.values())
+    """All records under `results_dir`/runs that count: of each run its newest attempt, in the order of their paths.
+
+    Raises:  ValueError as load_attempts
+    """
+    return _newest(load_attempts(results_dir))
+
+
+def load_good(results_dir: Path) -> tuple[list[Record], list[str]]:
+    """The records that count among those that are good, and a complaint for every other: it costs its own row only."""
+    attempts, complaints = _read(results_dir)
+    return _newest(attempts), complaints
 
 
 def load_attempts(results_dir: Path) -> list[Record]:
@@ -109,77 +32,47 @@ def load_attempts(results_dir: Path) -> list[Record]:
     Raises:  ValueError naming the file and the mend, if one cannot be read, has another schema, misses a field, lies
              in a folder that contradicts its content, or differs from its sister seeds in what they must share
     """
+    attempts, complaints = _read(results_dir)
+    if complaints:
+        raise ValueError(complaints[0])
+    return attempts
+
+
+def _read(results_dir: Path) -> tuple[list[Record], list[str]]:
     if not results_dir.is_dir():
         raise ValueError(f"results directory {results_dir} does not exist: give an existing one with --results")
-    paths = sorted(path for path in (results_dir / "runs").rglob("*.json") if not path.name.startswith("."))
-    records = [_load(path) for path in paths]
-    first_of: dict[Path, tuple[Path, Record]] = {}
-    for path, record in zip(paths, records, strict=True):
-        first_path, first = first_of.setdefault(path.parent, (path, record))
-        for name in ("variant", "budget", "num_params", "bidirectional", "pooling"):
-            if getattr(record, name) != getattr(first, name):
-                raise ValueError(
-                    f"{path}: {name} {getattr(record, name)!r} differs from {getattr(first, name)!r} in "
-                    f"{first_path.name}, though both carry one config hash: delete the one that is wrong and rerun"
-                )
-    return records
+    good: list[Record] = []
+    complaints = []
+    first_of: dict[tuple[str, ...], tuple[Path, Record]] = {}
+    for path in sorted(filter(is_record, (results_dir / "runs").rglob("*.json"))):
+        try:
+            record = load_record(path)
+            _compare(path, record, *first_of.setdefault(record.configuration, (path, record)))
+            good.append(record)
+        except ValueError as error:
+            complaints.append(str(error))
+        except OSError as error:
+            complaints.append(f"{path} cannot be opened ({error.strerror})")
+    return good, complaints
 
 
-def _load(path: Path) -> Record:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a readable record ({error}): delete it and run its command again") from error
-    if not isinstance(raw, dict) or raw.get("schema") not in SCHEMAS:
-        found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
-        read = " and ".join(map(str, SCHEMAS))
-        raise ValueError(f"{path}: schema {found!r}, this report reads {read}: use the version that wrote it, or rerun")
-    if raw["schema"] == 1:
-        raw["attempt"] = 1
-    raw.setdefault("trials", 1)  # records from before there were sweeps
-    record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in fields(Record)})
-    _check_numbers(path, record)
-    folder = Path(record.task) / f"{record.model}-{record.config_hash}"
-    names = [f"seed{record.seed}.json", f"seed{record.seed}.attempt{record.attempt}.json"]
-    if path.parts[-4:] not in [("runs", *folder.parts, name) for name in names]:
-        expected = folder / names[".attempt" in path.name]
-        raise ValueError(f"{path}: its content belongs at runs/{expected}: move it there, or delete it and rerun")
-    return record
+def is_record(path: Path) -> bool:
+    """Whether a JSON file below runs/ is a record; temporary files and certificates are none."""
+    return not path.name.startswith(".") and not path.name.endswith(".certificate.json")
 
 
-def _field(path: Path, raw: dict[str, Any], name: str, kind: Any) -> Any:
-    if name not in raw:
-        raise ValueError(f"{path}: field {name!r} is missing: delete the file and run its command again")
-    value = raw[name]
-    kinds = [get_origin(part) or part for part in (get_args(kind) if isinstance(kind, UnionType) else [kind])]
-    if type(value) not in (*kinds, *([int] if float in kinds else [])):
-        expected = " or ".join(part.__name__ for part in kinds)
-        raise ValueError(f"{path}: {name}={value!r} must be of type {expected}: delete the file and rerun")
-    return value
+def _compare(path: Path, record: Record, first_path: Path, first: Record) -> None:
+    for name in SHARED:
+        if getattr(record, name) != getattr(first, name):
+            raise ValueError(
+                f"{path}: {name} {getattr(record, name)!r} differs from {getattr(first, name)!r} in "
+                f"{first_path.name}, though both carry one config hash: delete the one that is wrong and rerun"
+            )
 
 
-def _check_numbers(path: Path, record: Record) -> None:
-    """Every number that the report prints is there, is finite, and an accuracy is one. A loss may be infinite."""
-    for part, names in MEASURES.items():
-        for name in names:
-            value = getattr(record, part).get(name, "missing")
-            if value is not None and not _is_number(value):
-                raise ValueError(f"{path}: {part}/{name}={value!r} must be a number or null: delete the file and rerun")
-    if ACC not in record.metrics:
-        raise ValueError(f"{path}: metric {ACC} is missing: delete the file and rerun")
-    for key, value in {**record.metrics, **record.floors}.items():
-        if (key in record.floors or "/acc" in key) and not (_is_number(value) and 0 <= value <= 1):
-            raise ValueError(f"{path}: {key}={value!r} must be between 0 and 1: delete the file and rerun")
-    for key in record.metrics:
-        if key == ACC or key.startswith(f"{ACC}@"):
-            count = record.metrics.get(key.replace("acc", "num_examples"), 0)
-            if not _is_number(count) or count < 1:
-                raise ValueError(
-                    f"{path}: {key} has {count} test examples, must be 1 or more: delete the file and rerun"
-                )
-    if record.git is not None and type(record.git.get("dirty")) is not bool:
-        raise ValueError(f"{path}: git/dirty must be true or false: delete the file and rerun")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _newest(attempts: list[Record]) -> list[Record]:
+    newest: dict[tuple[str, ...], Record] = {}
+    for record in attempts:
+        if record.attempt >= newest.setdefault(record.run, record).attempt:
+            newest[record.run] = record
+    return list(newest.values())

@@ -59,7 +59,22 @@ class Sweep:
 
 def load_sweeps(results_dir: Path) -> list[Sweep]:
     """All sweeps of a results folder by name. Raises: ValueError naming a file that cannot be read."""
-    return [_load(path) for path in sorted((results_dir / "sweeps").glob("*.json")) if not path.name.startswith(".")]
+    sweeps, complaints = load_good_sweeps(results_dir)
+    if complaints:
+        raise ValueError(complaints[0])
+    return sweeps
+
+
+def load_good_sweeps(results_dir: Path) -> tuple[list[Sweep], list[str]]:
+    """The sweeps that can be read, by name, and a complaint for every other."""
+    good, complaints = [], []
+    for path in sorted((results_dir / "sweeps").glob("*.json")):
+        if not path.name.startswith("."):
+            try:
+                good.append(_load(path))
+            except (ValueError, OSError) as error:
+                complaints.append(str(error))
+    return good, complaints
 
 
 def _load(path: Path) -> Sweep:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 
+from lra_mru.places import RESULTS
 from lra_mru.report.sections import Section
 
-PUBLISHED = Path(__file__).parents[2] / "results" / "published.yaml"
+PUBLISHED = RESULTS / "published.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +48,18 @@ def published_rows(section: Section, path: Path = PUBLISHED) -> list[PublishedRo
         for row in table["rows"]
         if row["values"][column] is not None
     ]
+
+
+def published_failing_lengths(section: Section, path: Path = PUBLISHED) -> list[list[str]]:
+    """Rows of model, median failing length, source and provenance; none for a task other than state_tracking.
+
+    They were trained at the same length with other sizes and steps, so they stand beside rows of any budget.
+    """
+    if section.task != "state_tracking":
+        return []
+    table = yaml.safe_load(path.read_text(encoding="utf-8"))[section.task]
+    monoid = section.variant.split(",")[0]
+    if monoid not in table["columns"]:
+        return []
+    column = table["columns"].index(monoid)
+    return [[r["model"], r["values"][column] or "none", r["source"], r["provenance"]] for r in table["rows"]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from lra_mru.records.naming import computed
 from lra_mru.report.load import Record
 from lra_mru.report.stats import Summary, summarise
 
@@ -50,8 +51,8 @@ class Row:
         return (sum(above), len(above)) if above else None
 
     def settings(self) -> dict[str, str]:
-        """The resolved config with dotted keys."""
-        return dict(_flat(self.first.config))
+        """What the config computes, with dotted keys."""
+        return dict(_flat(computed(self.first.config)))
 
     def by_machine(self) -> list[tuple[str, list[Record]]]:
         """Seeds apart by machine: speed and peak memory of two machines have no common mean."""

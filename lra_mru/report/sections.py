@@ -97,8 +97,8 @@ def make_sections(records: list[Record]) -> list[Section]:
     sections = []
     for (task, variant, budget), members in grouped(records, lambda r: (r.task, r.variant, r.budget)):
         rows = [
-            Row(model=model, config_hash=config_hash, records=sorted(seeds, key=lambda r: r.seed))
-            for (model, config_hash), seeds in grouped(members, lambda r: (r.model, r.config_hash))
+            Row(model=model, config_hash=seeds[0].config_hash, records=sorted(seeds, key=lambda r: r.seed))
+            for (model, _), seeds in grouped(members, lambda r: (r.model, r.computes))
         ]
         unsorted = Section(task=task, variant=variant, budget=budget, rows=rows)
         hardest = unsorted.accuracy_metrics[-1]

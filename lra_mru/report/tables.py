@@ -2,9 +2,10 @@
 
 from statistics import median
 
+from lra_mru.report import horizon
 from lra_mru.report.cells import accuracy, accuracy_header, markdown_table, percent, row_name, where, whole
 from lra_mru.report.load import ACC
-from lra_mru.report.published import published_rows
+from lra_mru.report.published import published_failing_lengths, published_rows
 from lra_mru.report.rows import middle
 from lra_mru.report.sections import Section
 
@@ -21,6 +22,9 @@ Made from {num_records} by `python -m lra_mru.report`; edits are overwritten.
 - Speed and peak memory depend on the machine, so each machine has a line of its own (medians over seeds; training
   speed is the median step after warm-up). Parameters, activations (bytes saved for the backward pass, per token) and
   recurrent state do not.
+- *Failing length* is the shortest length at which fewer sequences than the bar are right throughout: the median of the
+  seeds that pass the bar at the trained length. *Right at every length*: ∞ links to the certificate of a walk over all
+  states that the model can reach (`python -m lra_mru.certify`); *no* to one that found words on which it fails.
 - *dirty* marks seeds that ran from a working tree with uncommitted changes. Budget `full` is a task's whole protocol,
   `quick` is minutes on a CPU, `custom` is neither.
 """
@@ -68,6 +72,7 @@ def _section(section: Section) -> str:
         f"![{section.title}](figures/{section.slug}.png)\n",
         _group_table(section),
         _published_table(section),
+        _published_failing_lengths(section),
         _cost_table(section),
         _seed_table(section),
     ]
@@ -78,12 +83,16 @@ def _accuracy_table(section: Section) -> str:
     metrics, floor = section.accuracy_metrics, section.best_floor()
     head = ["model", *(accuracy_header(metric, section) for metric in metrics), "seeds above floor"]
     head += [f"… {where(metrics[-1], section)}"] if section.lengths else []
+    head += [f"failing length (bar {percent(float(bar))} %)" for bar in horizon.bars(section)]
+    head += ["right at every length"] if horizon.has_certificates(section) else []
     lines = []
     for row in section.rows:
         cells = [row_name(row), *(accuracy(row, metric) for metric in metrics)]
         for metric in [ACC, metrics[-1]] if section.lengths else [ACC]:
             above = None if floor is None else row.seeds_above(floor, metric)
             cells.append("—" if above is None else f"{above[0]} of {above[1]}")
+        cells += [horizon.failing_length(row, bar, section.trained_length) for bar in horizon.bars(section)]
+        cells += [horizon.proof(row, "")] if horizon.has_certificates(section) else []
         both = "yes" if row.first.bidirectional else "no"
         lines.append([*cells, both, row.first.pooling, f"n = {len(row.records)}"])
     return markdown_table([*head, "bidirectional", "pooling", "seeds"], lines)
@@ -129,6 +138,15 @@ def _published_table(section: Section) -> str:
     about = "Other code, other machines, often other parameter counts. `published.yaml` says what provenance means.\n"
     head = ["model", "accuracy (%)", "source", "provenance", "remark"]
     return f"### Published, not ours\n\n{about}\n{markdown_table(head, lines)}"
+
+
+def _published_failing_lengths(section: Section) -> str:
+    lines = published_failing_lengths(section)
+    if not lines:
+        return ""
+    about = "Medians of the learned seeds of five; *none*: no seed learned the task; +: no failure up to there."
+    head = ["model", "failing length", "source", "provenance"]
+    return f"### Published failing lengths, not ours\n\n{about}\n\n{markdown_table(head, lines)}"
 
 
 def _cost_table(section: Section) -> str:

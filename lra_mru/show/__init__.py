@@ -10,10 +10,12 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.common.arguments import OneLineParser
+from data_prep.common.output import until_reader_leaves
 from lra_mru.engine.build import build
-from lra_mru.engine.cli import CONF, explain
+from lra_mru.engine.cli import explain
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.preflight import prepare
+from lra_mru.places import CONF
 from lra_mru.show.sheet import write_sheet
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
@@ -23,6 +25,7 @@ MOST_STEPS = 4_000_000  # and of these rows together
 USAGE = "python -m lra_mru.show task=NAME [key=value ...]"
 
 
+@until_reader_leaves
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line -> exit status: 0 if the sheet is written, 2 if it cannot be."""
     parser = OneLineParser(prog="python -m lra_mru.show", usage=USAGE, description=__doc__)
@@ -36,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = arguments.out or Path(f"{task.name}.png")
         print("\n".join(figures(task)))
         write_sheet(out, task)
+    except BrokenPipeError:
+        raise
     except (ConfigError, HydraException, OmegaConfBaseException, OSError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
@@ -97,9 +102,9 @@ def inputs(batch: Batch) -> str:
 
 def labels(batch: Batch) -> str:
     targets = batch.targets.numpy()
-    if targets.dtype.kind == "f":
-        return f"targets {targets.min():.3f} to {targets.max():.3f}, mean {targets.mean():.3f}"
     asked = targets[targets != NO_TARGET]
+    if targets.dtype.kind == "f":
+        return f"targets {asked.min():.3f} to {asked.max():.3f}, mean {asked.mean():.3f}"
     values, counts = np.unique(asked, return_counts=True)
     shares = " ".join(f"{value}: {100 * count / len(asked):.1f} %" for value, count in zip(values, counts, strict=True))
     return f"labels {shares}"

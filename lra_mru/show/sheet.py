@@ -27,7 +27,7 @@ def write_sheet(path: Path, task: SequenceTask) -> None:
     """Write a PNG of validation rows, labels beside them; small enough to be committed."""
     rows = task.val_set()
     batch = rows.__getitems__(list(range(min(len(rows), 400 if task.spec.max_length <= 4096 else 60))))
-    side = _side(task)
+    side = _side(task, batch)
     figure = _pictures(batch, side, task.spec.num_classes) if side else _strips(batch)
     figure.suptitle(f"{task.name}: {task.variant}", fontsize=8)
     content = io.BytesIO()
@@ -37,10 +37,12 @@ def write_sheet(path: Path, task: SequenceTask) -> None:
     Image.open(content).convert("RGB").quantize(48).save(path, optimize=True)
 
 
-def _side(task: SequenceTask) -> int | None:
-    """Side of the square picture that a row is, None if it is none."""
+def _side(task: SequenceTask, batch: Batch) -> int | None:
+    """Side of the square picture that every row of the batch is, None if rows are no such pictures."""
     spec = task.spec
     if spec.kind != "vectors" or spec.per_step or spec.tolerance is not None:
+        return None
+    if int(batch.lengths.min()) < spec.max_length:  # a picture of square size has no row of another length
         return None
     side = math.isqrt(spec.max_length * (spec.d_input or 0))
     return side if spec.d_input in (1, side) and side**2 == spec.max_length * spec.d_input else None
@@ -65,6 +67,7 @@ def _strips(batch: Batch) -> plt.Figure:
     number = min(STRIPS, len(batch.targets))
     pairs = len(batch.inputs) // len(batch.targets)  # sequences of one target
     figure, axes = plt.subplots(number, 1, figsize=(7.5, 0.42 * number + 0.5), squeeze=False, layout="constrained")
+    width = min(STEPS, int(batch.lengths[: pairs * number].max()))  # one time scale for every strip
     low, high = float(batch.inputs.min()), float(batch.inputs.max())  # one colour means the same in every strip
     for i, axis in enumerate(axes[:, 0]):
         lines = [_line(batch.inputs[pairs * i + k].numpy(), int(batch.lengths[pairs * i + k])) for k in range(pairs)]
@@ -72,7 +75,6 @@ def _strips(batch: Batch) -> plt.Figure:
         if target.ndim:  # a target at every step: a line of its own below
             asked = np.where(target == NO_TARGET, np.nan, target.astype(float))[:STEPS]
             lines.append(asked[None, :])
-        width = max(line.shape[1] for line in lines)
         filled = [np.pad(line, ((0, 0), (0, width - line.shape[1])), constant_values=np.nan) for line in lines]
         picture = np.concatenate(filled)
         axis.imshow(picture, aspect="auto", cmap="viridis", interpolation="nearest", vmin=low, vmax=high)

@@ -1,12 +1,14 @@
 """adding: the sum of the two numbers that were marked."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import Array, GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.parts import Array, Spans, write_at
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -44,13 +46,15 @@ class Adding(GeneratedTask):
             chance=1 - (1 - self.tolerance) ** 2,
         )
 
-    def build(self, draws: Draws, T: int) -> tuple[Array, Array]:
-        first, second = draws.integers(T // 2, 1), draws.integers(T - T // 2, 1) + T // 2
-        marked = np.concatenate([first, second], axis=1)  # (B, 2)
-        inputs = np.zeros((len(marked), T, 2), dtype=np.float32)
-        inputs[:, :, 0] = numbers = draws.uniforms(T)
-        np.put_along_axis(inputs[:, :, 1], marked, 1, axis=1)
-        return inputs, np.take_along_axis(numbers, marked, axis=1).sum(axis=1)
+    def stream(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
+        one, other = draws.integers(T // 2, 1), draws.integers(T - T // 2, 1) + T // 2
+        marked, numbers = np.concatenate([one, other], axis=1), draws.block(T)  # (B, 2)
+        targets = numbers.uniforms_at(marked).sum(axis=1)
+        for first, last in spans:
+            inputs = np.zeros((len(marked), last - first, 2), dtype=np.float32)
+            inputs[:, :, 0] = numbers.uniforms(first, last)
+            write_at(inputs[:, :, 1], first, marked, 1)
+            yield inputs, targets
 
     def oracle(self, inputs: Array) -> Array:
         return (inputs[:, :, 0] * inputs[:, :, 1]).sum(axis=1)

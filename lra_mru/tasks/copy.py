@@ -1,5 +1,6 @@
 """copy: say ten symbols again, in order, T steps later."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from data_prep.common.checks import check_int
 from lra_mru.spec import NO_TARGET, TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import Array, GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.parts import Array, Spans, write_run
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -48,15 +50,17 @@ class Copy(GeneratedTask):
     def num_steps(self, T: int) -> int:
         return T + 2 * self.num_items
 
-    def build(self, draws: Draws, T: int) -> tuple[Array, Array]:
+    def stream(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
         symbols = draws.integers(self.num_symbols, self.num_items)  # (B, K)
-        blank, delimiter = self.num_symbols, self.num_symbols + 1
-        inputs = np.full((len(symbols), self.num_steps(T)), blank)
-        inputs[:, : self.num_items] = symbols
-        inputs[:, -self.num_items - 1] = delimiter
-        targets = np.full_like(inputs, NO_TARGET)
-        targets[:, -self.num_items :] = symbols
-        return inputs, targets
+        blank, delimiter = self.num_symbols, np.full((len(symbols), 1), self.num_symbols + 1)
+        recall = T + self.num_items  # first step of the recall
+        for first, last in spans:
+            inputs = np.full((len(symbols), last - first), blank)
+            write_run(inputs, first, 0, symbols)
+            write_run(inputs, first, recall - 1, delimiter)
+            targets = np.full_like(inputs, NO_TARGET)
+            write_run(targets, first, recall, symbols)
+            yield inputs, targets
 
     def oracle(self, inputs: Array) -> Array:
         return np.roll(inputs, -self.num_items, axis=1)

@@ -1,5 +1,6 @@
 """copy_first: which symbol came first, T distractors ago?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,11 @@ from numpy.typing import NDArray
 
 from data_prep.common.checks import check_int
 from data_prep.common.counter_rng import stream_key
-from lra_mru.spec import TaskSpec
+from lra_mru.spec import NO_TARGET, TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import Array, GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.machine import NO_STATE, Machine
+from lra_mru.tasks.parts import Array, Spans
 
 DISTRACTORS = ("symbols", "gaussian")
 
@@ -67,20 +70,41 @@ class CopyFirst(GeneratedTask):
     def num_steps(self, T: int) -> int:
         return T + 1
 
-    def build(self, draws: Draws, T: int) -> tuple[Array, Array]:
+    def stream(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
         symbols = draws.integers(self.num_symbols, 1)  # (B, 1)
-        if self.symbolic:
-            distractors = draws.integers(self.num_distractors, T) + self.num_symbols
-            return np.concatenate([symbols, distractors], axis=1), symbols[:, 0]
-        vectors = np.empty((len(symbols), T + 1, self.d_input), dtype=np.float32)
-        vectors[:, 0] = self.codebook()[symbols[:, 0]]
-        draws.fill_normal(vectors[:, 1:])
-        return vectors, symbols[:, 0]
+        parts = self._tokens(draws, T, symbols, spans) if self.symbolic else self._vectors(draws, symbols, spans)
+        for inputs in parts:
+            yield inputs, symbols[:, 0]
+
+    def _tokens(self, draws: Draws, T: int, symbols: Array, spans: Spans) -> Iterator[Array]:
+        distractors = draws.block(T)
+        for first, last in spans:
+            tokens = distractors.integers(self.num_distractors, max(first, 1) - 1, last - 1) + self.num_symbols
+            yield tokens if first else np.concatenate([symbols, tokens], axis=1)
+
+    def _vectors(self, draws: Draws, symbols: Array, spans: Spans) -> Iterator[Array]:
+        noise = draws.normals()
+        for first, last in spans:
+            vectors = np.empty((len(symbols), last - first, self.d_input), dtype=np.float32)
+            if first == 0:
+                vectors[:, 0] = self.codebook()[symbols[:, 0]]
+            noise.fill(vectors if first else vectors[:, 1:])
+            yield vectors
 
     def oracle(self, inputs: Array) -> Array:
         if self.symbolic:
             return inputs[:, 0]
         return (inputs[:, :1] == self.codebook()).all(axis=2).argmax(axis=1)
+
+    def machine(self) -> Machine:
+        """State 0 before the symbol, state 1 + k after symbol k, which is asked for at every step."""
+        if not self.symbolic:
+            return super().machine()
+        S = self.num_symbols
+        step = np.tile(np.arange(S + 1)[:, None], (1, S + self.num_distractors))
+        step[0], step[1:, :S] = NO_STATE, NO_STATE
+        step[0, :S] = np.arange(S) + 1
+        return Machine(step=step, answer=np.where(step == NO_STATE, NO_TARGET, step - 1))
 
     def codebook(self) -> NDArray[np.float32]:
         """E, the vectors of the symbols: (num_symbols, d_input), a pure function of data_seed."""

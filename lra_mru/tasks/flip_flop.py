@@ -1,5 +1,6 @@
 """flip_flop: write, ignore, read. The task that a bistable unit is made for."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,9 @@ import numpy as np
 from data_prep.common.checks import check_int
 from lra_mru.spec import NO_TARGET, TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import Array, GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.machine import NO_STATE, Machine
+from lra_mru.tasks.parts import Array, Spans
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -52,14 +55,22 @@ class FlipFlop(GeneratedTask):
             chance=1 / self.num_symbols,
         )
 
-    def build(self, draws: Draws, T: int) -> tuple[Array, Array]:
+    def stream(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
         p_write = min(1.0, (1 - self.p_ignore) * self.T / T) / 2
-        u, symbols = draws.uniforms(T), draws.integers(self.num_symbols, T)  # (B, T)
-        inputs = np.select([u < p_write, u < 2 * p_write], [symbols, 2 * self.num_symbols], symbols + self.num_symbols)
-        inputs[:, 0] = symbols[:, 0]
-        inputs[:, -1] = 2 * self.num_symbols
-        is_read = inputs == 2 * self.num_symbols
-        return inputs, np.where(is_read, latest(inputs, inputs < self.num_symbols), NO_TARGET)
+        read = 2 * self.num_symbols
+        kinds, shown = draws.block(T), draws.block(T)
+        held = shown.integers(self.num_symbols, 0, 1)  # (B, 1): symbol of the latest write before the part
+        for first, last in spans:
+            u, symbols = kinds.uniforms(first, last), shown.integers(self.num_symbols, first, last)  # (B, steps)
+            inputs = np.select([u < p_write, u < 2 * p_write], [symbols, read], symbols + self.num_symbols)
+            if first == 0:
+                inputs[:, 0] = symbols[:, 0]
+            if last == T:
+                inputs[:, -1] = read
+            written = np.concatenate([held, inputs], axis=1)
+            answers = latest(written, written < self.num_symbols)[:, 1:]
+            held = answers[:, -1:]
+            yield inputs, np.where(inputs == read, answers, NO_TARGET)
 
     def oracle(self, inputs: Array) -> Array:
         answers, held = np.empty_like(inputs), inputs[:, 0]
@@ -70,6 +81,16 @@ class FlipFlop(GeneratedTask):
     def shortcuts(self, inputs: Array) -> dict[str, Array]:
         shown = latest(inputs, inputs < 2 * self.num_symbols) % self.num_symbols
         return {"latest_symbol": shown}
+
+    def machine(self) -> Machine:
+        """State 0 before the first write, state 1 + s while s is held; a word begins with a write."""
+        S = self.num_symbols
+        step = np.tile(np.arange(S + 1)[:, None], (1, 2 * S + 1))
+        step[:, :S] = np.arange(S) + 1
+        step[0, S:] = NO_STATE
+        answer = np.full_like(step, NO_TARGET)
+        answer[1:, 2 * S] = np.arange(S)
+        return Machine(step=step, answer=answer)
 
 
 def latest(values: Array, wanted: Array) -> Array:

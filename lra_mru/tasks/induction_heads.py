@@ -1,5 +1,6 @@
 """induction_heads: what came after the trigger, the last time it was seen?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from data_prep.common.checks import check_int
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import Array, GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.parts import Array, Spans, write_at
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -43,12 +45,15 @@ class InductionHeads(GeneratedTask):
             chance=1 / (self.vocab_size - 1),
         )
 
-    def build(self, draws: Draws, T: int) -> tuple[Array, Array]:
+    def stream(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
         place = draws.integers(T - 2, 1)  # (B, 1)
-        inputs = draws.integers(self.vocab_size - 1, T)
-        np.put_along_axis(inputs, place, self.vocab_size - 1, axis=1)
-        inputs[:, -1] = self.vocab_size - 1
-        return inputs, np.take_along_axis(inputs, place + 1, axis=1)[:, 0]
+        tokens, trigger = draws.block(T), self.vocab_size - 1
+        answers = tokens.integers_at(trigger, place + 1)[:, 0]
+        triggers = np.concatenate([place, np.full_like(place, T - 1)], axis=1)
+        for first, last in spans:
+            inputs = tokens.integers(trigger, first, last)
+            write_at(inputs, first, triggers, trigger)
+            yield inputs, answers
 
     def oracle(self, inputs: Array) -> Array:
         first = (inputs == self.vocab_size - 1).argmax(axis=1)

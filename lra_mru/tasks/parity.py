@@ -1,12 +1,15 @@
 """parity: has the number of ones so far been odd?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import Array, GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.machine import Machine
+from lra_mru.tasks.parts import Array, Spans
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -34,12 +37,21 @@ class Parity(GeneratedTask):
         self.variant = f"every prefix, T = {self.T}"
         self.spec = TaskSpec(kind="tokens", vocab_size=2, num_classes=2, max_length=self.T, per_step=True, chance=1 / 2)
 
-    def build(self, draws: Draws, T: int) -> tuple[Array, Array]:
-        bits = draws.integers(2, T)
-        return bits, np.bitwise_xor.accumulate(bits, axis=1)
+    def stream(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
+        bits, odd = draws.block(T), np.zeros((len(draws.index), 1), dtype=np.int64)
+        for first, last in spans:
+            inputs = bits.integers(2, first, last)
+            targets = np.bitwise_xor.accumulate(inputs, axis=1) ^ odd
+            odd = targets[:, -1:]
+            yield inputs, targets
 
     def oracle(self, inputs: Array) -> Array:
         return inputs.cumsum(axis=1) % 2
 
     def shortcuts(self, inputs: Array) -> dict[str, Array]:
         return {"latest_bit": inputs}
+
+    def machine(self) -> Machine:
+        """Two states, the parities; bit 1 turns one into the other."""
+        table = np.array([[0, 1], [1, 0]])
+        return Machine(step=table, answer=table)

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from lra_mru.spec import Batch
+from lra_mru.tasks.sampling import Rows
 from lra_mru.tasks.stored import StoredSet
 
 Files = Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]  # pixels (rows, pixels) and labels (rows,) of each
@@ -35,18 +36,24 @@ class PictureSet(StoredSet):
         return np.full(len(self), len(self.order))
 
     def __getitems__(self, rows: list[int]) -> Batch:
-        inputs = self.scaled[self.greys(rows)[:, self.order]]  # (B, L, d_input)
         return Batch(
-            inputs=torch.from_numpy(inputs),
+            inputs=torch.from_numpy(self.vectors(np.asarray(rows))),
             lengths=torch.full((len(rows),), len(self.order)),
             targets=torch.from_numpy(self.labels[rows].astype(np.int64)),
         )
 
-    def greys(self, rows: list[int]) -> NDArray[np.uint8]:
+    def vectors(self, rows: Rows) -> NDArray[np.float32]:
+        """The pictures as a model sees them: (B, L, d_input)."""
+        return self.scaled[self.greys(rows)[:, self.order]]
+
+    def greys(self, rows: Rows | list[int]) -> NDArray[np.uint8]:
         """The pictures as stored, in raster order: (B, pixels)."""
         stored = self.rows[rows]
         files = np.searchsorted(self.first_rows, stored, side="right") - 1
-        return np.stack([self.pixels[f][row - self.first_rows[f]] for f, row in zip(files, stored, strict=True)])
+        greys = np.empty((len(stored), self.pixels[0].shape[1]), dtype=np.uint8)
+        for f, pixels in enumerate(self.pixels):
+            greys[files == f] = pixels[stored[files == f] - self.first_rows[f]]
+        return greys
 
 
 def raster(side: int, *, by_row: bool = False) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 
+PIECE_STEPS = 1024  # of each of the rows that are read side by side: fewer would spend the time on calls
 MEGA_BATCHES = 50  # batches sorted by length together: little padding, and still a random mix of rows
 
 
@@ -82,4 +83,19 @@ def eval_batches(*, lengths: NDArray[np.int64], max_tokens: int, min_batches: in
         num_rows = max(1, min(max_tokens // int(lengths[order[start]]), len(order) // min_batches))
         batches.append(order[start : start + num_rows].tolist())
         start += num_rows
+    return batches
+
+
+def piece_batches(*, lengths: NDArray[np.int64], max_tokens: int) -> list[list[int]]:
+    """Every row exactly once, longest first, in batches of rows of one length that are read side by side, in pieces.
+
+    A piece of a batch has at most max_tokens steps in all, and PIECE_STEPS or more of each row where max_tokens allows.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches: list[list[int]] = []
+    for row in order.tolist():
+        full = not batches or len(batches[-1]) >= max(1, max_tokens // PIECE_STEPS)
+        if full or lengths[batches[-1][0]] != lengths[row]:
+            batches.append([])
+        batches[-1].append(row)
     return batches

@@ -1,5 +1,6 @@
 """selective_copy: pick the data out of the noise, and say them again in their order."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from data_prep.common.checks import check_int
 from lra_mru.spec import NO_TARGET, TaskSpec
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import Array, GeneratedTask
+from lra_mru.tasks.generated import GeneratedTask
+from lra_mru.tasks.parts import Array, Spans, write_at, write_run
 
 NOISE = 0
 
@@ -52,14 +54,16 @@ class SelectiveCopy(GeneratedTask):
     def num_steps(self, T: int) -> int:
         return T + self.num_items
 
-    def build(self, draws: Draws, T: int) -> tuple[Array, Array]:
+    def stream(self, draws: Draws, T: int, spans: Spans) -> Iterator[tuple[Array, Array]]:
         data, places = draws.integers(self.num_data, self.num_items), draws.subsets(T, self.num_items)  # (B, K)
-        inputs = np.full((len(data), self.num_steps(T)), NOISE)
-        np.put_along_axis(inputs, places, data + 1, axis=1)
-        inputs[:, T:] = self.vocab_size - 1
-        targets = np.full_like(inputs, NO_TARGET)
-        targets[:, T:] = data
-        return inputs, targets
+        marker = np.full_like(data, self.vocab_size - 1)
+        for first, last in spans:
+            inputs = np.full((len(data), last - first), NOISE)
+            write_at(inputs, first, places, data + 1)
+            write_run(inputs, first, T, marker)
+            targets = np.full_like(inputs, NO_TARGET)
+            write_run(targets, first, T, data)
+            yield inputs, targets
 
     def oracle(self, inputs: Array) -> Array:
         answers = np.empty_like(inputs)

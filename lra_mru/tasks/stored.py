@@ -80,16 +80,16 @@ class StoredTask(SequenceTask):
             lengths=self.splits["train"].lengths(), batch_size=self.batch_size, seed=self.seed
         )
 
-    def train_set(self) -> StoredSet:
+    def train_set(self) -> SequenceSet:
         return self.splits["train"]
 
     def train_rows(self, step: int) -> Rows:
         return self.train_rows_of_step(step)
 
-    def val_set(self) -> StoredSet:
+    def val_set(self) -> SequenceSet:
         return self.splits["val"]
 
-    def test_set(self, suffix: str) -> StoredSet:
+    def test_set(self, suffix: str) -> SequenceSet:
         return self.splits["test" + suffix]
 
     def floors(self) -> dict[str, float]:

@@ -41,7 +41,7 @@ def test_a_mistake_gets_one_line_and_status_2(tmp_path, arguments, message):
     assert message in err
     assert err.count("\n") == 1
     assert err.startswith("error: ")
-    assert not (tmp_path / "results" / "runs").exists()
+    assert not (tmp_path / "my_results" / "runs").exists()
 
 
 def test_control_c_saves_and_the_same_command_completes(tmp_path):

@@ -11,7 +11,8 @@ from support import TINY_COPY, TOKENS
 from lra_mru.engine.build import build
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.run import run
-from lra_mru.engine.training.module import Scores, SequenceClassifier
+from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.engine.training.scores import Scores
 from lra_mru.spec import Batch
 from lra_mru.tasks.copy_first import CopyFirst
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from lra_mru.mixers.bmru import BMRU
+from lra_mru.mixers.cmru import CMRU
+from lra_mru.mixers.fq_bmru import FQBMRU
 from lra_mru.mixers.lru import LRU
 from lra_mru.mixers.mamba import Mamba
 
@@ -68,12 +70,12 @@ def differences(function, p, x, weight, step=1e-6):
     return gradients
 
 
-def bmru_with_gradients(p, x, weight, width, carry_grad):
-    """Output, and gradients of sum(weight * y): the surrogates' slopes, widened, stand for those of H and sgn."""
+def slope(u):
+    return 1 / (1 + (np.pi * u) ** 2)
 
-    def slope(u):
-        return 1 / width / (1 + (np.pi * u / width) ** 2)
 
+def bmru_with_gradients(p, x, weight, carry_grad):
+    """Output, and gradients of sum(weight * y): the surrogates' slopes stand for those of H and sgn."""
     c = x @ p["to_candidate.weight"].T + p["to_candidate.bias"]
     s = x @ p["to_threshold.weight"].T + p["to_threshold.bias"]
     beta, alpha, W_o = np.abs(s), p["alpha"], p["to_output.weight"]
@@ -97,6 +99,65 @@ def bmru_with_gradients(p, x, weight, width, carry_grad):
         "alpha": dalpha,
         "to_output.weight": np.einsum("btd,btn->dn", weight, h[:, 1:]),
         "x": dc @ p["to_candidate.weight"] + ds @ p["to_threshold.weight"],
+    }
+    return h[:, 1:] @ W_o.T, gradients
+
+
+def cmru_with_gradients(p, x, weight):
+    """Output, and gradients of sum(weight * y): an open gate adds, and hands the whole gradient on."""
+    c = x @ p["to_candidate.weight"].T + p["to_candidate.bias"]
+    s = x @ p["to_threshold.weight"].T + p["to_threshold.bias"]
+    u, alpha, W_o = np.abs(c) - np.abs(s), p["alpha"], p["to_output.weight"]
+    z = (u > 0).astype(float)
+    h = np.zeros((B, L + 1, len(alpha)))
+    for t in range(L):
+        h[:, t + 1] = h[:, t] + z[:, t] * np.sign(c[:, t]) * alpha
+    dh, carry = np.zeros_like(c), 0
+    for t in reversed(range(L)):
+        carry = dh[:, t] = weight[:, t] @ W_o + carry
+    du = dh * np.sign(c) * alpha * slope(u)
+    dc, ds = du * np.sign(c) + dh * z * alpha * 2 * slope(c), -du * np.sign(s)
+    gradients = {
+        "to_candidate.weight": np.einsum("btn,btd->nd", dc, x),
+        "to_candidate.bias": dc.sum((0, 1)),
+        "to_threshold.weight": np.einsum("btn,btd->nd", ds, x),
+        "to_threshold.bias": ds.sum((0, 1)),
+        "alpha": (dh * z * np.sign(c)).sum((0, 1)),
+        "to_output.weight": np.einsum("btd,btn->dn", weight, h[:, 1:]),
+        "x": dc @ p["to_candidate.weight"] + ds @ p["to_threshold.weight"],
+    }
+    return h[:, 1:] @ W_o.T, gradients
+
+
+def fq_bmru_with_gradients(p, x, weight):
+    """The output by the printed equations; gradients of sum(weight * y) by the bistable unit around the midpoint."""
+    c_raw = x @ p["to_candidate.weight"].T + p["to_candidate.bias"]
+    c, m, w = np.maximum(c_raw, 0), p["midpoint"], np.abs(p["half_width"])
+    alpha, W_o, beta_lo, beta_hi = p["alpha"], p["to_output.weight"], m - w, m + w
+    z_lo, z_hi = (beta_lo > c).astype(float), (c > beta_hi).astype(float)
+    h = np.zeros((B, L + 1, len(alpha)))
+    for t in range(L):
+        h[:, t + 1] = z_hi[:, t] * alpha + (1 - z_lo[:, t]) * (1 - z_hi[:, t]) * h[:, t]
+    assert all(case.any() for case in (z_lo, z_hi, z_lo + z_hi == 0, c_raw < 0))
+    d, z, half, carry = c - m, z_lo + z_hi, alpha / 2, 0
+    dd, dw, dhalf = np.zeros_like(d), np.zeros_like(d), np.zeros_like(alpha)
+    for t in reversed(range(L)):
+        ds = weight[:, t] @ W_o + carry
+        du = ds * (np.sign(d[:, t]) * half - (h[:, t] - half)) * slope(np.abs(d[:, t]) - w)
+        dd[:, t] = du * np.sign(d[:, t]) + ds * z[:, t] * half * 2 * slope(d[:, t])
+        dw[:, t] = -du
+        dhalf += (ds * z[:, t] * np.sign(d[:, t])).sum(0)
+        carry = ds * (1 - z[:, t])
+    dhalf += (weight @ W_o).sum((0, 1)) - carry.sum(0)  # h = half + s, and s starts at h[-1] - half
+    dc = dd * (c_raw > 0)
+    gradients = {
+        "to_candidate.weight": np.einsum("btn,btd->nd", dc, x),
+        "to_candidate.bias": dc.sum((0, 1)),
+        "midpoint": -dd.sum((0, 1)),
+        "half_width": (dw * np.sign(p["half_width"])).sum((0, 1)),
+        "alpha": dhalf / 2,
+        "to_output.weight": np.einsum("btd,btn->dn", weight, h[:, 1:]),
+        "x": dc @ p["to_candidate.weight"],
     }
     return h[:, 1:] @ W_o.T, gradients
 
@@ -133,17 +194,41 @@ def test_mamba_equals_its_equations(dtype):
     assert_equals_definition(mixer, dtype, lambda p, x, w: (mamba(p, x), differences(mamba, p, x, w)))
 
 
-@pytest.mark.parametrize(("width", "carry_grad"), [(1.0, 0.0), (0.5, 0.25), (2.0, 1.0)])
+@pytest.mark.parametrize("carry_grad", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_bmru_equals_its_equations(dtype, width, carry_grad):
+def test_bmru_equals_its_equations(dtype, carry_grad):
     torch.manual_seed(0)
     mixer = BMRU(
-        d_model=D, train_length=L, expand=1.5, openings_per_sequence=3.0, alpha=0.7, surrogate_width=width,
+        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5, alpha=0.7,
         carry_grad=carry_grad, learned_start=False,
     )  # fmt: skip
     torch.nn.init.normal_(mixer.to_threshold.weight, std=0.3)
     torch.nn.init.normal_(mixer.to_candidate.bias, std=0.3)
-    assert_equals_definition(mixer, dtype, lambda p, x, w: bmru_with_gradients(p, x, w, width, carry_grad))
+    assert_equals_definition(mixer, dtype, lambda p, x, w: bmru_with_gradients(p, x, w, carry_grad))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_cmru_equals_its_equations(dtype):
+    torch.manual_seed(0)
+    mixer = CMRU(
+        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5, alpha=0.7
+    )
+    torch.nn.init.normal_(mixer.to_threshold.weight, std=0.3)
+    torch.nn.init.normal_(mixer.to_candidate.bias, std=0.3)
+    assert_equals_definition(mixer, dtype, cmru_with_gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_fq_bmru_equals_its_equations(dtype):
+    torch.manual_seed(0)
+    mixer = FQBMRU(
+        d_model=D, train_length=L, expand=1.5, min_openings_per_sequence=3.0, max_openings_per_step=0.5,
+        lower_threshold=0.5, alpha=0.7,
+    )  # fmt: skip
+    torch.nn.init.normal_(mixer.midpoint, mean=1.0, std=0.3)
+    with torch.no_grad():
+        mixer.half_width[::2] *= -1  # the sign of a width means nothing
+    assert_equals_definition(mixer, dtype, fq_bmru_with_gradients)
 
 
 def test_lru_starts_on_its_ring(small_model):

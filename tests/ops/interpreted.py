@@ -2,13 +2,15 @@
 
     TRITON_INTERPRET=1 python interpreted.py OP        prints one JSON line per comparison
 
-The kernels stand in for cpu.py, so that the public function, its checks and its autograd run on them unchanged.
+On tensors of the CPU, what is registered for "cuda" is called: the whole way of a user from the public function by its
+checks, its autograd and its schema to the kernel.
 """
 
 import importlib
 import json
 import os
 import sys
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -19,7 +21,9 @@ from triton.runtime.interpreter import ScanOps
 
 from lra_mru.ops import selective_scan
 from lra_mru.ops._gpu import tiling
+from lra_mru.ops._register import PASSES, overload
 
+SHORT_CHUNKS = {"STEPS": 4, "SEGMENTS": 1, "LONG": 2, "SHORTEST_CHUNK": 8}  # of 8 steps, from the shortest length on
 COMMON = (torch.float32, torch.complex64)  # at every length; other dtypes at two
 INTERPRETED = TOLERANCE | {torch.bfloat16: 2**-5}  # the interpreter rounds towards zero: products lose three times 2^-7
 
@@ -43,6 +47,14 @@ def scan_in_log_steps(self, inputs):  # type: ignore[no-untyped-def]
     return [self.to_tensor(d, x.dtype) for d, x in zip(current, inputs, strict=True)]
 
 
+def call_what_is_registered_for_cuda(op: str, library: torch.library.Library) -> None:
+    """From here on both passes of op, called on tensors of the CPU, go where they would go on tensors of a GPU."""
+    cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+    for name in PASSES:
+        function = overload(op, name)
+        library.impl(function, lambda *args, f=function: f.redispatch(cuda, *args), "CPU", allow_override=True)
+
+
 def compare(op_case: OpCase, shape: tuple[int, int, int], form: str) -> dict[str, str]:
     """One comparison; error is empty where all outputs and gradients agree."""
     arguments = op_case.inputs(*shape)
@@ -59,8 +71,10 @@ def main(op: str) -> None:
     assert os.environ.get("TRITON_INTERPRET") == "1"
     assert triton.__version__.startswith("3."), "scan_in_log_steps stands in for a private method of Triton 3"
     stock = ScanOps.generic_scan
-    sys.modules[f"lra_mru.ops.{op}.cpu"] = importlib.import_module(f"lra_mru.ops.{op}.gpu")
-    block = selective_scan.GPU_CHUNK if op == "selective_scan" else tiling.BLOCK_T
+    importlib.import_module(f"lra_mru.ops.{op}")
+    library = torch.library.Library("lra_mru", "IMPL")
+    call_what_is_registered_for_cuda(op, library)
+    block = selective_scan.GPU_CHUNK if op == "selective_scan" else tiling.STEPS
     lengths = (1, 2, 3, block - 1, block, block + 1, 3 * block + 5)
     torch.use_deterministic_algorithms(True)  # torch.empty gives NaN
     cases = [
@@ -73,14 +87,13 @@ def main(op: str) -> None:
         for length in lengths if case.dtype in COMMON else (3, block + 1):
             print(json.dumps(compare(case, (1, length, 5), "one pass")), flush=True)
         print(json.dumps(compare(case, (2, 3, 35), "one pass")), flush=True)
-        usual = tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU
-        tiling.FULL_GPU = 2  # now programs are wide, where they have a choice
-        for channels in (35, 70):
-            print(json.dumps(compare(case, (1, block + 5, channels), "wide")), flush=True)
-        tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU = 2, block, usual[2]  # now three passes from 2 steps on
-        for length in (block + 1, 3 * block + 5) if case.dtype in COMMON else ():
-            print(json.dumps(compare(case, (2, length, 5), "three passes")), flush=True)
-        tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU = usual
+        with patch.object(tiling, "FULL_GPU", 2):  # now programs are wide, where they have a choice
+            for channels in (35, 70):
+                print(json.dumps(compare(case, (1, block + 5, channels), "wide")), flush=True)
+        with patch.multiple(tiling, **SHORT_CHUNKS):
+            for length in (9, 29) if case.dtype in COMMON else (21,):
+                print(json.dumps(compare(case, (2, length, 5), "cut in time")), flush=True)
+    assert f"lra_mru.ops.{op}.cpu" not in sys.modules, "something ran on the CPU's kernel"
 
 
 if __name__ == "__main__":

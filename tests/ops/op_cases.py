@@ -11,7 +11,7 @@ from torch import Tensor
 
 import lra_mru.ops
 
-OPS = [module.name for module in pkgutil.iter_modules(lra_mru.ops.__path__) if module.ispkg]
+OPS = [m.name for m in pkgutil.iter_modules(lra_mru.ops.__path__) if m.ispkg and not m.name.startswith("_")]
 DOUBLE = {torch.float32: torch.float64, torch.bfloat16: torch.float64, torch.complex64: torch.complex128}
 TOLERANCE = {  # of the largest value that the reference gives in double precision; the same for every op
     torch.float64: 1e-10,

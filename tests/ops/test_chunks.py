@@ -6,8 +6,8 @@ import pytest
 import torch
 from ops.op_cases import TOLERANCE, assert_close, in_double, op_cases, outputs_and_gradients
 
-from lra_mru.ops._cpu.arrays import chunks as _cpu_chunks
-from lra_mru.ops._cpu.arrays import threads as _cpu_threads
+from lra_mru.ops._cpu import chunks as _cpu_chunks
+from lra_mru.ops._cpu import threads as _cpu_threads
 from lra_mru.ops.bmru_scan import bmru_scan
 from lra_mru.ops.linear_scan import linear_scan
 

@@ -13,7 +13,7 @@ from ops.op_cases import OPS
 from lra_mru.bench.kernels import traffic_rows
 
 SCRIPT = Path(__file__).with_name("interpreted.py")
-FORMS = ("stock scan", "one pass", "wide", "three passes")
+FORMS = ("stock scan", "one pass", "wide", "cut in time")
 
 
 @cache

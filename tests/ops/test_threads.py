@@ -11,7 +11,7 @@ from ops.op_cases import OPS, op_cases, outputs_and_gradients
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lra_mru.ops._cpu.arrays import threads as _cpu_threads
+from lra_mru.ops._cpu import threads as _cpu_threads
 from lra_mru.ops.linear_scan import linear_scan
 
 FIRST_CASES = [next(c for c in op_cases({torch.float32}) if c.op == op) for op in OPS]

@@ -60,25 +60,34 @@ def test_no_records_is_said_in_one_line_and_the_page_says_how_to_make_one(
 
 
 @pytest.mark.parametrize("with_readme", [False, True])
-def test_a_bad_record_stops_everything_and_changes_nothing(
+def test_a_bad_record_costs_its_own_row_and_a_line_and_the_page_is_made(
     results: Path,
     write_record: WriteRecord,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     with_readme: bool,
 ) -> None:
-    write_record()
-    write_leaderboard(results)
+    write_record(seed=2)
+    before = write_leaderboard(results).read_text()
     bad = write_record(seed=1)
     bad.write_text(bad.read_text()[:100])
+    (results / "sweeps").mkdir()
+    (results / "sweeps" / "cut.json").write_text("{")
     readme = results.parent / "README.md"
     readme.write_text(f"{BEGIN}\nold\n{END}\n")
-    before = files(results.parent)
     assert run(monkeypatch, "--results", results, *(["--readme", readme] if with_readme else [])) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {bad}: not a readable record")
-    assert error.count("\n") == 1
-    assert files(results.parent) == before
+    assert error.startswith(f"warning: left out of the leaderboard: {bad}: not a readable record")
+    assert error.count("\n") == 2
+    page = (results / "leaderboard.md").read_text()
+    assert page.startswith(before)
+    assert page.count("\n- runs/copy_first/bmru-1a2b3c4d/seed1.json: not a readable record") == 1
+    assert "\n- sweeps/cut.json: not a readable sweep" in page
+    assert ("old" in readme.read_text()) is not with_readme
+    bad.unlink()
+    (results / "sweeps" / "cut.json").unlink()
+    assert run(monkeypatch, "--results", results) == 0
+    assert (results / "leaderboard.md").read_text() == before
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])

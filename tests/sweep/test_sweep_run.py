@@ -32,14 +32,14 @@ path.write_text(json.dumps({"model": "bmru", "num_params": 10, "metrics": {"val/
 print(f"record: {path}")
 """
 DRIVER = """
-import pathlib, sys
+import sys
 import lra_mru.engine.sweep.study as study, lra_mru.engine.sweep.trial_process as trial_process
-trial_process.TRAIN, study.LOCK_WAIT_S = pathlib.Path(sys.argv.pop(1)), 1
+trial_process.TRAIN, study.LOCK_WAIT_S = [sys.executable, sys.argv.pop(1)], 1
 from lra_mru.engine import cli
 from lra_mru.engine.errors import ConfigError, RunError
-from lra_mru.engine.sweep.main import main
+from lra_mru.engine.sweep.main import sweep_from_command_line
 try:
-    print("results", main())
+    print("results", sweep_from_command_line())
 except (ConfigError, RunError) as error:
     cli.fail(error)
 """

@@ -24,6 +24,8 @@ SETTING = {
     "num_test": 120,
     "eval_lengths": [64, 1000],
     "eval_examples": [11, 3],
+    "val_lengths": [],
+    "val_examples": [],
 }
 
 

@@ -14,7 +14,8 @@ from lra_mru.tasks.listops import ListOps
 
 COMMON = {"data_seed": 7, "batch_size": 12, "eval_batch_tokens": 700}
 LISTOPS = {"num_train": 100, "min_length": 5, "max_length": 40, "max_depth": 10, "max_args": 10}
-COPY_FIRST = {"T": 9, "num_symbols": 8, "num_distractors": 5, "d_input": 12, "eval_lengths": [40], "eval_examples": [5]}
+FURTHER = {"eval_lengths": [40], "eval_examples": [5], "val_lengths": [25], "val_examples": [6]}
+COPY_FIRST = {"T": 9, "num_symbols": 8, "num_distractors": 5, "d_input": 12} | FURTHER
 SIZES = {"num_val": 50, "num_test": 70}
 NUM_STEPS = 20  # 8 batches in an epoch of listops
 

@@ -8,22 +8,11 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import get_class
-from omegaconf import OmegaConf
-from support import ROOT, TASKS
+from support import TASKS
+from task_family import CONFIGS, FAMILY, make
 
-from lra_mru.engine.build import build
 from lra_mru.tasks.draws import Draws
-from lra_mru.tasks.generated import GeneratedTask, row_hashes
-
-CONFIGS = {name: OmegaConf.load(ROOT / "conf/task" / f"{name}.yaml") for name in TASKS}
-FAMILY = [name for name, cfg in CONFIGS.items() if issubclass(get_class(cfg._target_), GeneratedTask)]
-
-
-def make(name, *changes):
-    """make("copy", "T=7", ...): that task with T = 20 and few rows, unless told otherwise."""
-    small = ["T=20", "num_val=60", "num_test=80", "eval_lengths=[20,64]", "eval_examples=[30,20]", "batch_size=16"]
-    root = OmegaConf.create({"data_dir": "unused", "seed": 0, "task": CONFIGS[name]})
-    return build(OmegaConf.merge(root.task, OmegaConf.from_dotlist([*small, *changes])), "task")
+from lra_mru.tasks.generated import row_hashes
 
 
 def arrays(rows, num_rows):
@@ -32,6 +21,7 @@ def arrays(rows, num_rows):
 
 def test_the_family_is_whole():
     wanted = {"copy_first", "copy", "selective_copy", "induction_heads", "flip_flop", "adding", "parity"}
+    wanted |= {"copy_value", "denoising"}
     assert wanted <= set(FAMILY)
 
 
@@ -74,8 +64,9 @@ def test_chance_is_what_a_guess_earns(name):
     _, targets = arrays(task.train_set(), 4000)
     targets = targets[targets != -100]
     if task.spec.tolerance is not None:
-        earned = np.mean(np.abs(targets - 1) <= task.spec.tolerance)
-        best = max(np.mean(np.abs(targets - guess) <= task.spec.tolerance) for guess in np.linspace(0, 2, 201))
+        guess = 1 if name == "adding" else 0  # the mean
+        earned = np.mean(np.abs(targets - guess) <= task.spec.tolerance)
+        best = max(np.mean(np.abs(targets - guess) <= task.spec.tolerance) for guess in np.linspace(-2, 2, 401))
         assert best == pytest.approx(earned, abs=0.02)
     else:
         shares = np.bincount(targets, minlength=task.spec.num_classes) / len(targets)
@@ -88,7 +79,7 @@ def test_chance_is_what_a_guess_earns(name):
 def test_no_two_sets_share_a_row(name):
     task = make(name)
     sets = {"train": (task.train_set(), 500), "val": (task.val_set(), 60), "test": (task.test_set(""), 80)}
-    sets |= {"test@20": (task.test_set("@20"), 30)}
+    sets |= {"test@20": (task.test_set("@20"), 30), "val@20": (task.val_set_for("@20"), 25)}
     found = {key: {row.tobytes() for row in arrays(*value)[0]} for key, value in sets.items()}
     for a, b in combinations(found.values(), 2):
         assert not a & b
@@ -96,8 +87,9 @@ def test_no_two_sets_share_a_row(name):
 
 def test_splits_are_apart_even_where_rows_are_few():
     """Parity at T = 8 has 256 rows: of 60 + 80 + 30 evaluation rows chance would put hundreds into train."""
-    task = make("parity", "T=8", "eval_lengths=[8]", "eval_examples=[30]")
+    task = make("parity", "T=8", "eval_lengths=[8]", "eval_examples=[30]", "val_lengths=[8]", "val_examples=[20]")
     sets = [arrays(task.val_set(), 60), arrays(task.test_set(""), 80), arrays(task.test_set("@8"), 30)]
+    sets.append(arrays(task.val_set_for("@8"), 20))
     sets.append(arrays(task.train_set(), 2000))
     found = [{row.tobytes() for row in inputs} for inputs, _ in sets]
     assert len(found[-1]) + len(set().union(*found[:-1])) > 240
@@ -123,6 +115,8 @@ def test_a_row_is_a_pure_function_of_its_number_and_seed(name):
     again, other = make(name, "num_workers=0"), make(name, "seed=1")
     assert torch.equal(again.train_set().__getitems__([5, 6, 2**40]).inputs, whole.inputs)
     assert not torch.equal(other.train_set().__getitems__([5, 6, 2**40]).inputs, whole.inputs)
+    further = again.val_set_for("@40").__getitems__([0, 1]).inputs
+    assert torch.equal(other.val_set_for("@40").__getitems__([0, 1]).inputs, further)
     val = again.val_set().__getitems__([0, 1]).inputs
     assert torch.equal(other.val_set().__getitems__([0, 1]).inputs, val)
     assert not torch.equal(make(name, "data_seed=1").val_set().__getitems__([0, 1]).inputs, val)
@@ -144,6 +138,24 @@ def test_floors_stand_between_chance_and_certainty(name):
         assert task.spec.chance - 0.1 <= value < 0.8
 
 
+@pytest.mark.parametrize("name", FAMILY)
+def test_further_validation_sets_have_the_lengths_that_are_asked_for(name):
+    task = make(name)
+    assert task.val_sets == {f"@{T}": task.num_steps(T) for T in (20, 40)}
+    for suffix, num_rows in {"@20": 25, "@40": 15}.items():
+        assert task.val_set_for(suffix).lengths().tolist() == [task.val_sets[suffix]] * num_rows
+
+
+def test_further_validation_sets_change_no_other_set():
+    """A test set stays what it was, whatever is added to choose by; even where rows are so few that sets would meet."""
+    few = ["T=8", "eval_lengths=[8]", "eval_examples=[30]"]
+    task = make("parity", *few, "val_lengths=[8]", "val_examples=[20]")
+    alone = make("parity", *few, "val_lengths=[]", "val_examples=[]")
+    for rows, others in [(task.test_set(s), alone.test_set(s)) for s in task.test_sets]:
+        assert np.array_equal(arrays(rows, 30)[0], arrays(others, 30)[0])
+    assert np.array_equal(arrays(task.val_set(), 60)[0], arrays(alone.val_set(), 60)[0])
+
+
 def test_longer_flip_flops_hold_longer_not_more():
     task = make("flip_flop", "T=256", "eval_lengths=[2560]", "eval_examples=[200]")
     for suffix, num_rows in {"": 80, "@2560": 200}.items():
@@ -153,6 +165,27 @@ def test_longer_flip_flops_hold_longer_not_more():
     assert np.mean((inputs == 2) | (inputs == 3)) == pytest.approx(0.98, abs=0.005)  # the paper's sparse test
     latest = task.floors()["latest_symbol"]  # one of 9 shown symbols is a write, and half of the others agree
     assert latest == pytest.approx(1 / 9 + 8 / 9 / 2, abs=0.04)
+
+
+def test_copy_value_is_a_stream_of_normals():
+    inputs, targets = arrays(make("copy_value").train_set(), 4000)
+    assert inputs.mean() == pytest.approx(0, abs=5 / np.sqrt(inputs.size))
+    assert inputs.var() == pytest.approx(1, abs=5 * np.sqrt(2 / inputs.size))
+    assert targets.var() == pytest.approx(1, abs=5 * np.sqrt(2 / 4000))
+
+
+@pytest.mark.parametrize("delay", [0, 6])
+def test_denoising_marks_numbers_at_all_places_but_the_last(delay):
+    inputs, targets = arrays(make("denoising", f"min_delay={delay}", "num_items=3").train_set(), 1000)
+    values, marks = inputs[:, :, 0], inputs[:, :, 1]
+    assert np.bincount(np.nonzero(marks == 0)[1]) == pytest.approx(
+        3_000 / (20 - delay), abs=5 * np.sqrt(3_000 / (20 - delay))
+    )
+    assert (marks[:, 20:] == 1).all()
+    assert (marks[:, :20] <= 0).all()
+    assert (values[:, 20:] == 0).all()
+    assert values[:, :20].var() == pytest.approx(1, abs=5 * np.sqrt(2 / 20_000))
+    assert (targets[:, :20] == -100).all()
 
 
 def test_selective_copy_spreads_its_data_over_all_places():
@@ -200,6 +233,13 @@ def test_equal_rows_have_equal_hashes_and_others_not():
         ("flip_flop", "T=1", "T=1 must be at least 2"),
         ("adding", "tolerance=0.0", r"tolerance=0\.0"),
         ("adding", "T=1", "T=1 must be at least 2"),
+        ("copy_value", "tolerance=-1.0", r"tolerance=-1\.0"),
+        ("denoising", "tolerance=0.0", r"tolerance=0\.0"),
+        ("denoising", "num_items=0", "num_items=0"),
+        ("denoising", "min_delay=-1", "min_delay=-1"),
+        ("denoising", "min_delay=16", "T=20 must be at least 21"),
+        ("denoising", "val_lengths=[4,20]", "val_lengths=4 must be at least 5"),
+        ("parity", "val_examples=[1]", r"val_lengths=\[20, 40\], val_examples=\[1\]"),
         ("parity", "eval_examples=[0,1]", "eval_examples=0"),
         ("parity", "eval_lengths=[5,5]", "give each length once"),
     ],

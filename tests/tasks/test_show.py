@@ -41,7 +41,11 @@ PATHFINDER = ["task=pathfinder", "task.size=16", "task.contour=3", "task.num_tra
 def test_any_kind_of_task_can_be_looked_at(
     tmp_path: Path, overrides: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["task.eval_examples=[]"] if "task.eval_lengths=[]" in overrides else []
+    more = (
+        ["task.eval_examples=[]", "task.val_lengths=[]", "task.val_examples=[]"]
+        if "task.eval_lengths=[]" in overrides
+        else []
+    )
     out = tmp_path / "sheets" / "sheet.png"
     batch = "task.batch_size=4"
     assert main([*overrides, *more, batch, f"data_dir={tmp_path / 'data'}", "--out", str(out)]) == 0
@@ -79,6 +83,6 @@ def test_mistakes_get_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_the_command_explains_itself() -> None:
-    command = [sys.executable, "-m", "data_prep.show", "--help"]
+    command = [sys.executable, "-m", "lra_mru.show", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert "task=NAME" in done.stdout

@@ -1,4 +1,6 @@
-"""GPU kernels: what the compiler made of them, the bytes they move, and on a GPU their speed against a device copy."""
+"""GPU kernels: what the compiler made of them, their predicted time on an H100, the bytes that they move, and on a GPU
+their speed against a device copy.
+"""
 
 import json
 import os
@@ -12,6 +14,22 @@ from torch import Tensor
 from lra_mru.ops.bmru_scan import bmru_scan
 from lra_mru.ops.linear_scan import linear_scan
 
+TIMES_FLOOR = 1.15, 1.4  # wanted of a simple scan: at most so many times its bytes at a copy's speed; few channels
+SCANS = {  # shapes (B, L, N) that are predicted, and whether their channels are few
+    (8, 16384, 256): False,
+    (32, 1024, 256): False,
+    (64, 1024, 128): False,
+    (16, 16384, 512): False,
+    (1, 65536, 128): True,
+    (1, 1048576, 128): True,
+    (2, 4096, 64): True,
+}
+MAMBA_MS = {  # (B, L, D, N), dtype: forward and backward of mamba-ssm 2.3.2 on an H100, in its own layout
+    ((8, 2048, 1536, 16), torch.float32): (0.873, 2.06),
+    ((8, 2048, 1536, 16), torch.bfloat16): (0.443, 1.84),
+    ((16, 1024, 512, 16), torch.float32): (0.297, 0.770),
+    ((16, 1024, 512, 16), torch.bfloat16): (0.149, 0.624),
+}
 SHAPES = ((64, 1024, 128), (16, 16384, 512), (1, 65536, 128))
 
 
@@ -28,6 +46,33 @@ def compiled_rows() -> list[dict[str, Any]]:
             flush=True,
         )
         rows.append(row)
+    return rows
+
+
+def predicted_rows() -> list[dict[str, Any]]:
+    """Milliseconds on an H100 as predict.py has them, beside what is wanted."""
+    from lra_mru.bench.kernels.predict import passes, predicted_ms
+
+    cases: list[tuple[str, tuple[int, ...], torch.dtype, tuple[float, ...]]] = [
+        (op, shape, dtype, (TIMES_FLOOR[few],) * 2)
+        for op in ("linear_scan", "bmru_scan")
+        for shape, few in SCANS.items()
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    cases.append(("linear_scan", (8, 16384, 256), torch.complex64, (1.2, 1.2)))
+    rows = []
+    for op, shape, dtype, wanted in [*cases, *(("selective_scan", *key, ms) for key, ms in MAMBA_MS.items())]:
+        for (name, (call, floor_ms)), most in zip(passes(op, shape, dtype).items(), wanted, strict=True):
+            ms, launches = predicted_ms(call)
+            wanted_ms = most if op == "selective_scan" else most * floor_ms
+            row = {"op": op, "pass": name, "shape": shape, "dtype": str(dtype).removeprefix("torch."), "ms": ms}
+            row |= {"wanted_ms": wanted_ms, "floor_ms": floor_ms, "limit": launches[-1][1].limit}
+            print(
+                f"{op:<14} {name:<8} {shape!s:<20} {row['dtype']:<9} predicted {ms:7.3f} ms  wanted {wanted_ms:7.3f} ms"
+                f"  floor {floor_ms:7.3f} ms  limit: {row['limit']}",
+                flush=True,
+            )
+            rows.append(row)
     return rows
 
 
@@ -87,7 +132,11 @@ def speed_rows() -> list[dict[str, Any]]:
 
 
 def run() -> dict[str, Any]:
-    report: dict[str, Any] = {"compiled": compiled_rows(), "traffic": traffic_rows()}
+    report: dict[str, Any] = {
+        "compiled": compiled_rows(),
+        "predicted": predicted_rows(),
+        "traffic": traffic_rows(),
+    }
     if torch.cuda.is_available():
         print(torch.cuda.get_device_name())
         report |= {"device": torch.cuda.get_device_name(), "speed": speed_rows()}

@@ -91,8 +91,8 @@ def recorded(case: str) -> Iterator[list[Launch]]:
 
 
 def shipped_launches() -> list[Launch]:
-    """Every kernel once per dtype and variant: long sequences of few channels, so that the three-pass form runs too,
-    and for selective_scan a batch that fills a GPU, where programs are wide.
+    """Every kernel once per dtype and variant: long sequences of few channels, where programs are widest in time, and a
+    batch that fills a GPU.
     """
     launches: dict[tuple[object, ...], Launch] = {}
     for dtype in (torch.float32, torch.bfloat16, torch.complex64):
@@ -106,17 +106,28 @@ def shipped_launches() -> list[Launch]:
 
 def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
     """Forward and backward of each op on tensors without data."""
-    batch, length, channels, states = 1, 16384, 128, 16
+    length, channels, states = 16384, 128, 16
     small = torch.float32 if dtype == torch.bfloat16 else dtype
 
     def empty(*shape: int, like: torch.dtype = dtype) -> Tensor:
         return torch.empty(shape, dtype=like, device="meta")
 
-    x, h0 = empty(batch, length, channels), empty(batch, channels, like=small)
     constant = empty(channels, like=small)
+
+    def linear(batch: int, constant_a: bool) -> None:
+        x, h0 = empty(batch, length, channels), empty(batch, channels, like=small)
+        a = constant if constant_a else x
+        linear_scan.forward(a, x, h0)
+        linear_scan.backward(a, x, h0, x)
+
+    def bmru(batch: int) -> None:
+        x, h0 = empty(batch, length, channels), empty(batch, channels, like=small)
+        bmru_scan.forward(x, x, constant, h0, 1.0)
+        bmru_scan.backward(x, x, constant, x, h0, x, 1.0)
+
     cases: dict[str, Callable[[], object]] = {
-        "a per step": lambda: (linear_scan.forward(x, x, h0), linear_scan.backward(x, x, h0, x)),
-        "a constant": lambda: (linear_scan.forward(constant, x, h0), linear_scan.backward(constant, x, h0, x)),
+        "a per step": lambda: linear(1, False),
+        "a constant": lambda: linear(1, True),
     }
     if dtype.is_complex:
         return cases
@@ -128,12 +139,11 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
         selective_scan.backward(x, x, A, B, B, constant, z, constant, starts, x, state, gated)
 
     return cases | {
-        "bmru": lambda: (
-            bmru_scan.forward(x, x, constant, h0),
-            bmru_scan.backward(x, x, constant, x, h0, x, 1.0),
-        ),
-        "gated": lambda: selective(batch, gated=True),
-        "bare": lambda: selective(batch, gated=False),
+        "a per step, many": lambda: linear(FULL_GPU, False),
+        "bmru": lambda: bmru(1),
+        "bmru, many": lambda: bmru(FULL_GPU),
+        "gated": lambda: selective(1, gated=True),
+        "bare": lambda: selective(1, gated=False),
         "gated, wide": lambda: selective(FULL_GPU, gated=True),
         "bare, wide": lambda: selective(FULL_GPU, gated=False),
     }

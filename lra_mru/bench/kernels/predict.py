@@ -160,7 +160,7 @@ def passes(op: str, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, tup
     if op == "bmru_scan":
         bmru = compiled.bmru_scan
         return {
-            "forward": (lambda: bmru.forward(x, x, row, h0), 3 * element),
+            "forward": (lambda: bmru.forward(x, x, row, h0, 0.0), 3 * element),
             "backward": (lambda: bmru.backward(x, x, row, x, h0, x, 0.0), 6 * element),
         }
     selective, B = compiled.selective_scan, empty(batch, length, states)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lra_mru.model import SequenceModel
 from lra_mru.spec import Batch
 
 PROCESS = Path("/proc/self")
@@ -86,7 +87,8 @@ def peak_rss() -> int:
 def activation_bytes_per_token(module: nn.Module, loss_of: Any, batch: Batch) -> float:
     """Bytes that autograd keeps for the backward pass, per step of the padded batch; the same on every machine.
 
-    Counts each storage that is saved once, parameters and the batch itself left out.
+    Counts each storage that is saved once, parameters and the batch itself left out. Of a block that is computed again
+    for the backward pass, its input is kept.
     """
     known = {tensor.untyped_storage().data_ptr() for tensor in module.parameters()}
     known |= {tensor.untyped_storage().data_ptr() for tensor in (batch.inputs, batch.lengths, batch.targets)}
@@ -97,7 +99,15 @@ def activation_bytes_per_token(module: nn.Module, loss_of: Any, batch: Batch) ->
             saved[address] = tensor
         return tensor
 
+    again = [model for model in module.modules() if isinstance(model, SequenceModel) and model.recompute]
+    kept = [
+        block.register_forward_pre_hook(lambda _, inputs: (pack(inputs[0]), None)[1])
+        for model in again
+        for block in model.blocks
+    ]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss_of(batch)
+    for hook in kept:
+        hook.remove()
     total = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
     return total / batch.num_padded_tokens

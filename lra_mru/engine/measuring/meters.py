@@ -15,6 +15,7 @@ from lra_mru.spec import Batch
 
 WARMUP_STEPS = 10  # left out of every figure: first calls compile kernels and fill caches; again after every resume
 SHOWN_STEPS = 50  # behind the speed that the progress bar shows
+Mark = float | torch.cuda.Event  # a moment: of the host, in seconds, or of a GPU's stream of work
 KEPT_STEPS = 10_000  # the newest measured steps: enough for any percentile, and small in a checkpoint
 
 
@@ -24,6 +25,8 @@ class Speedometer(pl.Callback):
     A step is forward, backward and optimizer. What lies between the end of a step and the start of the next is data
     time: loading, transfer to the device, and the trainer's own bookkeeping; validations are left out. Tokens are
     counted without padding, and with. Everything is carried over from life to life of a run that was interrupted.
+    On a GPU its own clock counts: when it reached the start and the end of a step. It notes both as it passes them and
+    the host reads them later, so that neither waits; data time is then what the GPU had to wait for the host.
     """
 
     def __init__(self) -> None:
@@ -33,7 +36,10 @@ class Speedometer(pl.Callback):
         self.joules: float | None = None  # of this rank's GPU, from the end of the warm-up to the end of training
         self._device = torch.device("cpu")
         self._seen = 0
-        self._start = self._end = 0.0
+        self._start: Mark = 0.0
+        self._end: Mark = 0.0
+        self._unread: deque[tuple[Mark, Mark, Mark, int, int]] = deque()  # end before, start, end, tokens, padded
+        self._unread_tests: deque[tuple[Mark, Mark, int, int]] = deque()
         self._joules_before: float | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -52,9 +58,11 @@ class Speedometer(pl.Callback):
             self.memory.reset(self._device)
             self._joules_before = gpu_joules(self._device)
         elif self._seen > WARMUP_STEPS:
-            self.steps.append((now - self._start, self._start - self._end, batch.num_tokens, batch.num_padded_tokens))
+            self._unread.append((self._end, self._start, now, batch.num_tokens, batch.num_padded_tokens))
+            self._take_in(wait=False)
             recent = _percentiles(self._rates(trainer.world_size, column=2, newest=SHOWN_STEPS))[1]
-            pl_module.log("tokens/s", cast(float, recent), prog_bar=True)
+            if recent is not None:
+                pl_module.log("tokens/s", torch.tensor(recent), prog_bar=True)
         self._end = _now(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,9 +80,11 @@ class Speedometer(pl.Callback):
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
-        self.test_batches.append((_now(trainer) - self._start, batch.num_tokens, batch.num_padded_tokens))
+        self._unread_tests.append((self._start, _now(trainer), batch.num_tokens, batch.num_padded_tokens))
+        self._take_in(wait=False)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._take_in(wait=True)
         self.memory.read_eval(trainer.strategy.root_device)
 
     def state_dict(self) -> dict[str, Any]:
@@ -91,6 +101,7 @@ class Speedometer(pl.Callback):
         but those of the first batch over all of their time. None where nothing was measured: a life of a run that is
         no longer than the warm-up measures nothing."""
         figures: dict[str, float | int | None] = {}
+        self._take_in(wait=True)
         step_ms, data_ms = ([1e3 * step[column] for step in self.steps] for column in (0, 1))
         figures |= _spread("train_tokens_per_s", _percentiles(self._rates(world_size, column=2)))
         figures |= {"train_padded_tokens_per_s": _percentiles(self._rates(world_size, column=3))[1]}
@@ -106,13 +117,24 @@ class Speedometer(pl.Callback):
 
     def median(self, column: int) -> float | None:
         """Of the measured steps: seconds of a step (0), seconds between steps (1), tokens (2), with padding (3)."""
+        self._take_in(wait=True)
         return _percentiles([step[column] for step in self.steps])[1]
 
     def _rates(self, world_size: int, *, column: int, newest: int = KEPT_STEPS) -> list[float]:
         return [world_size * step[column] / step[0] for step in islice(reversed(self.steps), newest)]
 
+    def _take_in(self, *, wait: bool) -> None:
+        """Turns the marks that the device has passed into seconds; with wait, all of them."""
+        while self._unread and (wait or _passed(self._unread[0][2])):
+            before, start, end, tokens, padded = self._unread.popleft()
+            self.steps.append((_seconds(start, end), _seconds(before, start), tokens, padded))
+        while self._unread_tests and (wait or _passed(self._unread_tests[0][1])):
+            start, end, tokens, padded = self._unread_tests.popleft()
+            self.test_batches.append((_seconds(start, end), tokens, padded))
+
     def _read(self) -> None:
         """Reads what the device counts since the warm-up; nothing before its end."""
+        self._take_in(wait=True)
         if self._seen < WARMUP_STEPS:
             return
         self.memory.read_train(self._device)
@@ -131,7 +153,23 @@ def _spread(name: str, percentiles: list[float | None]) -> dict[str, float | int
     return {f"{name}_p20": percentiles[0], name: percentiles[1], f"{name}_p80": percentiles[2]}
 
 
-def _now(trainer: pl.Trainer) -> float:
-    if trainer.strategy.root_device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
+def _now(trainer: pl.Trainer) -> Mark:
+    """This moment of the host; for a GPU the moment at which it will have done all that it was asked so far."""
+    if trainer.strategy.root_device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def _passed(mark: Mark) -> bool:
+    """Whether the device has passed the mark. Does not wait."""
+    return isinstance(mark, float) or mark.query()
+
+
+def _seconds(start: Mark, end: Mark) -> float:
+    """Waits until the device has passed both."""
+    if isinstance(start, float) or isinstance(end, float):
+        return cast(float, end) - cast(float, start)  # two moments of the host: marks of one run are of one kind
+    end.synchronize()
+    return start.elapsed_time(end) / 1e3

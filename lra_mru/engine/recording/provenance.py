@@ -5,6 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lra_mru.places import PACKAGE
+
 PACKAGES = (
     "lra-mru",
     "torch",
@@ -22,10 +24,12 @@ def code_version() -> dict[str, Any] | None:
     """Commit of the source tree, and whether its code differs from it; None outside a git checkout."""
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parents[3]), *arguments]
+        command = ["git", "-C", str(PACKAGE.parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")) != PACKAGE.parent.resolve():
+            return None  # an installed package, inside a repository of somebody's own
         dirty = git(
             "status", "--porcelain", "--", ":(top)", ":(top,exclude)results"
         )  # new records are no change of code

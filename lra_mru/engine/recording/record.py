@@ -1,8 +1,8 @@
 """The record of a run: its name, its content, and how it reaches the disk."""
 
 import copy
-import hashlib
-import json
+import glob
+import re
 import shlex
 import tempfile
 from collections.abc import Sequence
@@ -15,14 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from lra_mru import files
 from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.engine.recording.protocol import budget_of
 from lra_mru.engine.saving.attempts import Attempt
+from lra_mru.places import PACKAGE
+from lra_mru.records.form import as_text, load_record
+from lra_mru.records.naming import NOT_COMPUTED, computed, name_of
 
 SCHEMA = 2
-NOT_HASHED = (  # where, which and how, not what
-    *("seed", "results_dir", "data_dir", "runs_dir", "logger", "trials"),
-    *("resume", "force", "checkpoint_minutes"),
-)
-NOT_HASHED_OF_TASK = ("lra_dir", "mnist_dir")  # rows and files are checked, wherever they lie
 KEPT = "the run is kept: make room, then give the same command again"
 
 
@@ -43,12 +42,18 @@ class Identity:
         return Path(self.task) / f"{self.model}-{self.config_hash}"
 
     def records(self, results_dir: Path) -> dict[int, Path]:
-        """The records of this run that stand in results_dir, by number of attempt."""
-        folder = results_dir / "runs" / self.folder
+        """The good records of this run that stand in results_dir, by number of attempt.
+
+        A record that was cut or damaged is none. One that an older rule named lies in another folder, and counts.
+        """
         found = {}
-        for path in [*folder.glob(f"seed{self.seed}.json"), *folder.glob(f"seed{self.seed}.attempt*.json")]:
-            number = path.name.removeprefix(f"seed{self.seed}.").removesuffix("json").strip(".")
-            found[int(number.removeprefix("attempt")) if number else _attempt_in(path)] = path
+        folders = (results_dir / "runs" / self.task).glob(f"{glob.escape(self.model)}-*")
+        for folder in sorted(folders, key=lambda folder: folder.name == self.folder.name):  # its own folder last
+            for path in [*folder.glob(f"seed{self.seed}.json"), *folder.glob(f"seed{self.seed}.attempt*.json")]:
+                with suppress(ValueError, OSError):
+                    record = load_record(path)
+                    if self.config_hash in (record.config_hash, record.computes):
+                        found[record.attempt] = path
         return dict(sorted(found.items()))
 
     def __str__(self) -> str:
@@ -56,32 +61,29 @@ class Identity:
 
 
 def identify(cfg: DictConfig, *, model: str, task: str) -> Identity:
-    """Names a run by the SHA-256 of what it computes: the resolved config without seed and places."""
+    """Names a run by the hash of what it computes: the resolved config without seed, places and devices."""
     bare = copy.deepcopy(cfg)
-    for key in NOT_HASHED:
-        bare[key] = None
+    for key in NOT_COMPUTED:
+        bare[key] = None  # also where another key reads it
     resolved: Any = OmegaConf.to_container(bare, resolve=True)
-    for key in NOT_HASHED:
-        del resolved[key]
-    for key in NOT_HASHED_OF_TASK:
-        resolved["task"].pop(key, None)
-    text = json.dumps(resolved, sort_keys=True, separators=(",", ":"))
-    budget = cfg.budget.name if cfg.trainer.max_steps == cfg.budget.steps else "custom"
-    return Identity(
-        model=model,
-        task=task,
-        budget=budget,
-        seed=cfg.seed,
-        config=resolved,
-        config_hash=hashlib.sha256(text.encode()).hexdigest()[:8],
-    )
+    resolved["budget"]["name"] = budget = budget_of(cfg, task)
+    config = computed(resolved)
+    return Identity(model=model, task=task, budget=budget, seed=cfg.seed, config=config, config_hash=name_of(config))
 
 
 def command(overrides: Sequence[str] | None) -> str | None:
     """What to type to go on with a run, or for another like it; None for a run that was started from Python."""
     if overrides is None:
         return None
-    return shlex.join(["python", "train.py", *(word for word in overrides if not word.startswith("resume="))])
+    program = ["python", "train.py"] if (PACKAGE.parent / "train.py").exists() else ["lra-train"]
+    return shlex.join([*program, *(word for word in overrides if not word.startswith("resume="))])
+
+
+def command_for_others(overrides: Sequence[str] | None) -> str | None:
+    """The command with <mnist_dir> and the like in place of folders, which are those of one machine."""
+    if overrides is None:
+        return None
+    return command([re.sub(r"^([\w.+]*?)(\w+_dir)=.*", r"\1\2=<\2>", word) for word in overrides])
 
 
 def check_writable(folder: Path) -> None:
@@ -96,14 +98,6 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def _attempt_in(path: Path) -> int:
-    """Which attempt a record seed<k>.json is of: the first that was finished, not always the first of all."""
-    try:
-        return int(json.loads(path.read_text()).get("attempt", 1))
-    except (OSError, ValueError, AttributeError):
-        return 1
-
-
 def write_record(results_dir: Path, identity: Identity, attempt: Attempt, content: dict[str, Any]) -> Path:
     """Writes the whole record or nothing, never over another: seed<k>.json, or seed<k>.attempt<n>.json beside it.
 
@@ -116,7 +110,10 @@ def write_record(results_dir: Path, identity: Identity, attempt: Attempt, conten
         while True:
             taken = identity.records(results_dir)
             number = max(taken) + 1 if attempt.number in taken else attempt.number
-            path = folder / (f"seed{identity.seed}.attempt{number}.json" if taken else f"seed{identity.seed}.json")
+            path = folder / f"seed{identity.seed}.json"
+            if taken or path.exists():  # a damaged file stays, too
+                while (path := folder / f"seed{identity.seed}.attempt{number}.json").exists():
+                    number += 1
             attempt.note(record=str(path.resolve()))
             with suppress(FileExistsError):  # another process was faster: look again
                 files.write_whole(path, as_text(content | {"attempt": number}).encode(), overwrite=False)
@@ -134,7 +131,3 @@ def write_private_record(attempt: Attempt, content: dict[str, Any]) -> Path:
     except OSError as error:
         raise RunError(f"{path} could not be written ({error.strerror}); {KEPT}") from error
     return path
-
-
-def as_text(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=1, sort_keys=True) + "\n"

@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from lra_mru.engine.measuring.bandwidth import copy_bytes_per_s, least_step_bytes
+from lra_mru.engine.measuring.failing_length import failing_lengths
 from lra_mru.engine.measuring.memory import activation_bytes_per_token
 from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.recording import record
@@ -17,7 +18,9 @@ from lra_mru.engine.saving.checkpoint_files import load, weights_sha256
 from lra_mru.engine.saving.checkpoints import Checkpoints
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.model import SequenceModel
+from lra_mru.records.naming import RULE
 from lra_mru.tasks.base import SequenceTask
+from lra_mru.tasks.generated import GeneratedTask
 
 
 def num_params(model: SequenceModel) -> int:
@@ -48,15 +51,19 @@ def summarize(
         "trials": cfg.trials,
         "config_hash": identity.config_hash,
         "config": identity.config,
-        "command": record.command(overrides),
+        "name_rule": RULE,
+        "setup": setup_of(cfg, trainer),
+        "command": record.command_for_others(overrides),
         "git": code_version(),
         "num_params": num_params(model),
         "metrics": {"val/acc": checkpoints.best["val/acc"]} | module.results,
         "skipped": {
-            f"test/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
-            for suffix, steps in task.test_sets.items()
+            f"{kind}/acc{suffix}": f"{steps} steps exceed the model's declared maximum of {limit}"
+            for kind, sets in (("val", task.val_sets), ("test", task.test_sets))
+            for suffix, steps in sets.items()
             if limit is not None and steps > limit
         },
+        "failing_length": failing(cfg, model, task, device),
         "floors": task.floors(),
         "throughput": meter.throughput(trainer.world_size),
         "memory": meter.memory.figures()
@@ -71,7 +78,9 @@ def summarize(
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "num_devices": trainer.world_size,
         "cores": torch.get_num_threads(),
-        "precision": cfg.trainer.precision,
+        "precision": trainer.precision,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "activation_checkpointing": model.recompute,
         "compile": cfg.compile,
         "versions": library_versions(),
         "bidirectional": model.bidirectional,
@@ -79,6 +88,28 @@ def summarize(
         "checkpoint_choice": "highest val/acc, ties by lower val/loss; test read once, after training",
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_s": round(checkpoints.seconds, 1),
+    }
+
+
+def failing(cfg: DictConfig, model: SequenceModel, task: SequenceTask, device: torch.device) -> dict[str, Any] | None:
+    """The failing lengths of the tested weights; None where they are not asked for."""
+    asked = cfg.failing_length
+    if asked.cap is None or not isinstance(task, GeneratedTask):
+        return None
+    return failing_lengths(model, task, cap=asked.cap, rows=asked.rows, bars=list(asked.bars), device=device)
+
+
+def setup_of(cfg: DictConfig, trainer: pl.Trainer) -> dict[str, Any]:
+    """What a run was computed with that changes no number, and is no part of its name."""
+    task, asked = cfg.task, cfg.trainer
+    return {
+        "num_workers": task.get("num_workers"),
+        "eval_batch_tokens": task.get("eval_batch_tokens"),
+        "accelerator": trainer.strategy.root_device.type,
+        "num_nodes": trainer.num_nodes,
+        "strategy": type(trainer.strategy).__name__,
+        "deterministic": bool(asked.get("deterministic")),
+        "activation_checkpointing": bool(asked.get("activation_checkpointing")),
     }
 
 

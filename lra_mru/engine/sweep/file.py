@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lra_mru.engine.cli import nearest
+from lra_mru.engine.arguments import nearest
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.sweep.objectives import Objective, objective
 from lra_mru.engine.sweep.space import Choice, Range, read_space

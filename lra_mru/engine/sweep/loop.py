@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
+from data_prep.common.output import put_line as say  # the console's own would import Lightning
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.sweep.objectives import Objective, measured, values_of
 from lra_mru.engine.sweep.study import Trials
@@ -17,11 +18,6 @@ from lra_mru.engine.sweep.trial_process import TrialProcess
 POLL_S = 0.2
 GRACE_S = 60  # for a trial that saves its checkpoint
 HOPELESS = 3  # so many failures before the first success are no accident
-
-
-def say(line: str) -> None:
-    """One line for the person who started the sweep."""  # the console's own would import Lightning
-    print(line, flush=True)
 
 
 class Loop:
@@ -48,6 +44,7 @@ class Loop:
         self.waiting = [(t.number, trials.overrides_of(t)) for t in trials.left_behind()]
         self.running: dict[int, TrialProcess] = {}  # by slot
         self.reached = False
+        self.last_failure = ""
 
     def run(self) -> None:
         """Raises: RunError if no trial can succeed; Interrupted on Ctrl-C or SIGTERM, after each saved a checkpoint."""
@@ -134,9 +131,17 @@ class Loop:
         if values and self.trials.sweep.target is not None:
             sign = 1 if self.objectives[0].goal == "maximize" else -1
             self.reached |= sign * values[0] >= sign * self.trials.sweep.target
+        if state == TrialState.FAIL:
+            self.last_failure = said
+            self.check_success(HOPELESS)
+
+    def check_success(self, most_failures: int = 1) -> None:
+        """Raises: RunError if so many trials have failed and none has ended well."""
         states = [trial.state for trial in self.trials.tried()]
-        if states.count(TrialState.FAIL) >= HOPELESS and not {TrialState.COMPLETE, TrialState.PRUNED} & set(states):
-            raise RunError(f"the first {HOPELESS} trials failed; the last said: {said}; logs: {self.logs}")
+        if states.count(TrialState.FAIL) < most_failures or {TrialState.COMPLETE, TrialState.PRUNED} & set(states):
+            return
+        which = f"the first {most_failures} trials" if most_failures > 1 else "every trial"
+        raise RunError(f"{which} failed; the last said: {self.last_failure or 'see its log'}; logs: {self.logs}")
 
     def _stop_all(self) -> None:
         """Ctrl-C for every trial: each saves a checkpoint. A second one, or too long a wait, ends them at once."""

@@ -11,14 +11,16 @@ from omegaconf import DictConfig
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from lra_mru.engine.cli import CONF
+from data_prep.common.output import put_line as say
+from lra_mru.engine.arguments import as_value
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.sweep.file import Sweep, read_sweep
-from lra_mru.engine.sweep.loop import Loop, say
+from lra_mru.engine.sweep.loop import Loop
 from lra_mru.engine.sweep.objectives import Objective, objective
 from lra_mru.engine.sweep.overrides import compose_all, constants, free, key_of
 from lra_mru.engine.sweep.study import Trials, open_storage, open_study, storage_problem, study_name
 from lra_mru.engine.sweep.summary import summary, write_summary
+from lra_mru.places import CONF
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,12 +81,13 @@ def sweep(arguments: Sequence[str]) -> Path:
             )
             return write_summary(results_dir, content)
 
-        fixed = [*common, f"results_dir={results_dir}", f"trials={num_trials}"]
+        fixed = [*common, f"results_dir={as_value(str(results_dir))}", f"trials={num_trials}"]
         say(f"study {name}   {len(trials.tried())} of {num_trials} trials so far   {folder}")
         logs = folder / "logs"
         loop = Loop(trials, objectives=goals, fixed=fixed, logs=logs, num_trials=num_trials, jobs=said.jobs, saved=save)
         loop.run()
         save()
+        loop.check_success()
         if len(trials.tried()) < num_trials:
             say(f"{len(trials.tried())} trials: the parameters have no other values")
     except (OptunaError, SQLAlchemyError) as error:
@@ -123,5 +126,5 @@ def num_trials_of(file: Sweep, asked: int | None, cfg: DictConfig) -> int:
     return int(number)
 
 
-def main() -> Path:
+def sweep_from_command_line() -> Path:
     return sweep(sys.argv[1:])

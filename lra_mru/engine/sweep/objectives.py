@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lra_mru.engine.cli import nearest
+from lra_mru.engine.arguments import nearest
 from lra_mru.engine.errors import ConfigError
 
 Goal = Literal["maximize", "minimize"]

@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lra_mru.engine.cli import explain
+from lra_mru.engine.arguments import explain
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.sweep.file import Sweep
 from lra_mru.engine.sweep.space import Choice, Range

@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from lra_mru.engine.cli import nearest
+from lra_mru.engine.arguments import nearest
 from lra_mru.engine.errors import ConfigError
 
 UNIFORM, QUANTIZED = {"min", "max"}, {"min", "max", "q"}

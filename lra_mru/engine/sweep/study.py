@@ -42,6 +42,7 @@ def open_storage(url: str) -> BaseStorage:
         if url.startswith("journal:///"):
             path = Path(url.removeprefix("journal:///"))
             path.parent.mkdir(parents=True, exist_ok=True)
+            check_journal(path)
             return JournalStorage(JournalFileBackend(str(path)))
         if url.startswith("redis"):
             return JournalStorage(JournalRedisBackend(url))
@@ -50,8 +51,28 @@ def open_storage(url: str) -> BaseStorage:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             arguments = {"connect_args": {"timeout": LOCK_WAIT_S}}
         return RDBStorage(url, engine_kwargs=arguments)
+    except ConfigError as error:
+        raise ConfigError(f"--storage={url}: {error}") from error
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--storage={url}: its driver is not installed: pip install {error.name}") from error
     except Exception as error:  # drivers raise whatever they like; all of it means that this URL cannot be used
         raise ConfigError(f"--storage={url}: {storage_problem(error)}") from error
+
+
+def check_journal(path: Path) -> None:
+    """Refuses a file of other content, to which Optuna would else add its lines. Raises: ConfigError"""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise ConfigError(f"{path} is no file: give one that is new, or a journal")
+    with path.open("rb") as file:
+        first = file.readline()
+    try:
+        is_journal = not first or "op_code" in json.loads(first)
+    except (ValueError, TypeError):
+        is_journal = False
+    if not is_journal:
+        raise ConfigError(f"{path} is no journal of a sweep: give a new file")
 
 
 def storage_problem(error: BaseException) -> str:

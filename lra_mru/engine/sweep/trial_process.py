@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-TRAIN = Path(__file__).parents[3] / "train.py"
+from lra_mru.places import PACKAGE
+
+TRAIN = [sys.executable, "-m", "lra_mru.train"]
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>, Linux
 VALIDATION = re.compile(r"^step [\d,]+/.*\bval/acc ([\d.]+)", re.MULTILINE)
 RECORD = re.compile(r"^record: (.+)$", re.MULTILINE)
@@ -35,7 +37,7 @@ class TrialProcess:
         self._from = log.stat().st_size if log.exists() else 0  # a trial taken over goes on in the same log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(TRAIN), *overrides],
+                [*TRAIN, *overrides],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -71,6 +73,7 @@ def _share(slot: int, jobs: int) -> dict[str, str]:
     """Cores divided among the jobs, GPUs dealt out in turn; what the caller has set already holds."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = {"PYTHONUNBUFFERED": "1"}
+    share["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     if "OMP_NUM_THREADS" not in os.environ:
         share["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
     if gpus := _gpus():

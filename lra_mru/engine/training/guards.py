@@ -1,44 +1,55 @@
 """Callbacks that end a run early without losing it: a loss that is no number, Ctrl-C, SIGTERM, SIGUSR1."""
 
-import math
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from lra_mru.engine.console import say
 from lra_mru.engine.errors import Interrupted, RunError
+from lra_mru.engine.training.module import SequenceClassifier
 
 AGAIN = "go on with: the same command again"
 
 
 class NonFiniteGuard(pl.Callback):
-    """Stops at the first loss that is not finite, before it reaches the weights."""
+    """Stops a run whose loss is not finite.
+
+    On a CPU at once, before the loss reaches the weights. On a GPU up to MOST_BEHIND steps later, so that the GPU need
+    not wait; but nothing is saved, validated or recorded before every loss so far was read. A gradient may be
+    infinite: under float16 the scaler skips such a step and lowers its factor. The loss is read before it is scaled.
+    """
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        if torch.isfinite(loss):
+        self._check(pl_module, wait=False)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check(pl_module, wait=True)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._check(pl_module, wait=True)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._check(pl_module, wait=True)
+
+    def _check(self, pl_module: pl.LightningModule, *, wait: bool) -> None:
+        module = cast(SequenceClassifier, pl_module)
+        module.losses.read(wait=wait)
+        if module.losses.bad is None:
             return
+        step, loss = module.losses.bad
         checkpoint = self.checkpoint if self.checkpoint.exists() else "none yet"
         raise RunError(
-            f"loss is {loss.item()} at step {trainer.global_step}; largest gradient before it: {_largest(trainer)}; "
+            f"loss is {loss} at step {step}; largest gradient before it: {module.gradients.largest_before(step)}; "
             f"last good checkpoint: {checkpoint}; lower optim.lr or raise optim.warmup_fraction"
         )
-
-
-def _largest(trainer: pl.Trainer) -> str:
-    """The optimizer's parameter group with the largest gradient norm; a norm that is no number is the largest."""
-    norms = {}
-    for group in trainer.optimizers[0].param_groups:
-        grads = [p.grad.norm() for p in group["params"] if p.grad is not None]
-        norms[group["name"]] = float(torch.stack(grads).norm()) if grads else 0.0
-    name = max(norms, key=lambda group: math.inf if math.isnan(norms[group]) else norms[group])
-    return f"group {name} with norm {norms[name]:.3g}"
 
 
 class SafeStop(pl.Callback):

@@ -1,68 +1,34 @@
 """What Lightning trains: loss and metrics of one sequence model on one task."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
+from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss
-from torchmetrics import MeanMetric, Metric, SumMetric
+from torch.optim import Optimizer
 
+from lra_mru.engine.training.gradients import Gradients
+from lra_mru.engine.training.late import LateLosses
 from lra_mru.engine.training.optim import cosine_with_warmup, make_optimizer
-from lra_mru.model import SequenceModel
-from lra_mru.spec import NO_TARGET, Batch, TaskSpec
-
-
-class Scores(torch.nn.Module):
-    """Accuracy, loss and number of targets over one evaluation set, and accuracy per group. Exact under DDP.
-
-    Where steps have targets, also seq_acc: the share of sequences all of whose targets are met.
-    """
-
-    def __init__(self, spec: TaskSpec, group_names: Sequence[str] = ()) -> None:
-        super().__init__()
-        self.spec = spec
-        self.accuracy, self.loss, self.count = MeanMetric(), MeanMetric(), SumMetric()
-        self.groups = torch.nn.ModuleDict({name: MeanMetric() for name in group_names})
-        self.metrics: dict[str, Metric] = {"acc": self.accuracy, "loss": self.loss, "num_examples": self.count}
-        self.metrics |= {f"acc/{name}": cast(Metric, metric) for name, metric in self.groups.items()}
-        if spec.per_step:
-            self.sequence_accuracy = self.metrics["seq_acc"] = MeanMetric()
-
-    def update(self, outputs: Tensor, batch: Batch) -> None:
-        """outputs (B, C) or (B, L, C) against batch.targets (B,) or (B, L)."""
-        kept = batch.targets != NO_TARGET
-        outputs, targets = outputs[kept].float(), batch.targets[kept]
-        if self.spec.tolerance is None:
-            correct = outputs.argmax(dim=-1) == targets
-            self.loss.update(cross_entropy(outputs, targets, reduction="none"))
-        else:
-            correct = (outputs[:, 0] - targets).abs() <= self.spec.tolerance
-            self.loss.update(mse_loss(outputs[:, 0], targets, reduction="none"))
-        self.accuracy.update(correct.float())
-        self.count.update(len(targets))
-        if self.spec.per_step:
-            self.sequence_accuracy.update((~kept).masked_scatter(kept, correct).all(dim=1).float())
-        if batch.groups is not None:
-            group = batch.groups.reshape(-1, *[1] * (kept.ndim - 1)).expand_as(kept)[kept]
-            for index, name in enumerate(self.groups):
-                self.metrics[f"acc/{name}"].update(correct[group == index].float())
-
-    def compute(self, prefix: str, suffix: str = "") -> dict[str, float]:
-        """Named as in the record, e.g. test/acc@3000; a group without examples is left out. Resets itself."""
-        values = {f"{prefix}/{name}{suffix}": metric.compute().item() for name, metric in self.metrics.items()}
-        for metric in self.metrics.values():
-            metric.reset()
-        return {name: value for name, value in values.items() if not math.isnan(value) or name.endswith("loss")}
+from lra_mru.engine.training.replay import Replay
+from lra_mru.engine.training.scores import Scores
+from lra_mru.engine.training.seeding import draw_seed, seed_draws
+from lra_mru.model import ModelState, SequenceModel
+from lra_mru.spec import NO_TARGET, Batch
 
 
 class SequenceClassifier(pl.LightningModule):
     """Cross-entropy on logits, or squared error where targets are numbers.
 
-    Dropout and every other draw of a step are a pure function of (seed, step, rank).
+    Dropout and every other draw are a pure function of (seed, micro-batch, rank): see seeding.draw_seed.
+
+    val_suffixes, test_suffixes: the sets that are scored after training, in the order of their loaders: further
+                                 validation sets first
     """
 
     def __init__(
@@ -73,27 +39,54 @@ class SequenceClassifier(pl.LightningModule):
         seed: int,
         group_names: Sequence[str] = (),
         test_suffixes: Sequence[str] = ("",),
+        val_suffixes: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.model = model
         self.optim, self.seed = dict(optim), seed
         self.val_scores = Scores(model.spec)
-        self.test_suffixes = list(test_suffixes)
-        self.test_scores = torch.nn.ModuleList([Scores(model.spec, group_names) for _ in test_suffixes])
+        self.final_sets = [("val", s) for s in val_suffixes] + [("test", s) for s in test_suffixes]
+        self.final_scores = torch.nn.ModuleList([Scores(model.spec, group_names) for _ in self.final_sets])
+        self._state: ModelState | None = None  # of the rows that are being read in pieces
         self.results: dict[str, float] = {}  # the record's metrics
+        self.losses, self.gradients = LateLosses(), Gradients()
+        self.replay: Replay | None = None  # set by the engine for trainer.cuda_graphs=true
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross-entropy, or mean squared error, over the batch's targets."""
-        outputs = self.model(batch.inputs, batch.lengths).flatten(0, -2).float()
-        if self.model.spec.tolerance is not None:
-            return mse_loss(outputs[:, 0], batch.targets)
-        return cross_entropy(outputs, batch.targets.flatten(), ignore_index=NO_TARGET)
+        outputs = self.model(batch.inputs) if self.replay else self.model(batch.inputs, batch.lengths)
+        outputs, targets = outputs.flatten(0, -2).float(), batch.targets.flatten()
+        if self.model.spec.tolerance is None:
+            return cross_entropy(outputs, targets, ignore_index=NO_TARGET)
+        if self.model.spec.per_step:
+            kept = targets != NO_TARGET
+            outputs, targets = outputs[kept], targets[kept]
+        return mse_loss(outputs[:, 0], targets)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))  # ints: the same in every process
+        if self.replay is not None:
+            self.replay.prepare(batch)
+        seed_draws(draw_seed(self.seed, batch_idx, self.global_rank), self.device)
         loss = self.loss(batch)
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
+        self.losses.put(self.global_step, loss)
+        self.losses.read(wait=False)
+        if self.losses.newest:  # on a GPU that of an earlier step, which has come to an end
+            self.log("train/loss", torch.tensor(self.losses.newest[1]), prog_bar=True)
+        cost = self.model.auxiliary_loss()
+        return loss if cost is None else loss + cost
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips by the joint norm of all gradients, without asking the device for it; else as Lightning does."""
+        sharded = isinstance(self.trainer.strategy, FSDPStrategy)  # a rank holds parts: their norms are not the whole
+        if sharded or gradient_clip_algorithm not in (None, "norm"):
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            self.gradients.clip(optimizer, step=self.global_step, max_norm=gradient_clip_val)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.val_scores.update(self.model(batch.inputs, batch.lengths), batch)
@@ -106,15 +99,27 @@ class SequenceClassifier(pl.LightningModule):
         self.log("val/choice", wrong + min(values["val/loss"], 99.0) / 100)  # fewest errors; ties by the lower loss
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        cast(Scores, self.test_scores[dataloader_idx]).update(self.model(batch.inputs, batch.lengths), batch)
+        cast(Scores, self.final_scores[dataloader_idx]).update(self._read(batch), batch)
 
     def on_test_epoch_end(self) -> None:
-        for suffix, scores in zip(self.test_suffixes, self.test_scores, strict=True):
-            self.results |= cast(Scores, scores).compute("test", suffix)
+        for (kind, suffix), scores in zip(self.final_sets, self.final_scores, strict=True):
+            self.results |= cast(Scores, scores).compute(kind, suffix)
+
+    def _read(self, batch: Batch) -> Tensor:
+        """The model's outputs on whole rows; on a piece, those of all that was read of its rows so far."""
+        if batch.first and batch.last:
+            return self.model(batch.inputs, batch.lengths)
+        state = self.model.initial_state(len(batch.inputs)) if batch.first else self._state
+        assert state is not None  # the first piece comes first
+        outputs, state = self.model.advance(batch.inputs, state, batch.lengths)
+        self._state = None if batch.last else state
+        return outputs
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         settings = {key: value for key, value in self.optim.items() if key != "warmup_fraction"}
-        optimizer = make_optimizer(self.model, **settings)
+        scaled = isinstance(plugin := self.trainer.precision_plugin, MixedPrecision) and plugin.scaler is not None
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        optimizer = make_optimizer(self.model, **settings, fused=on_gpu and not scaled)
         schedule = cosine_with_warmup(
             optimizer, max_steps=self.trainer.max_steps, warmup_fraction=self.optim["warmup_fraction"]
         )

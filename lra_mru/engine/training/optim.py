@@ -39,8 +39,12 @@ def make_optimizer(
     weight_decay: float,
     betas: Sequence[float],
     groups: Mapping[str, Mapping[str, float]],
+    fused: bool = False,
 ) -> AdamW:
     """AdamW whose groups take their rate (lr * lr_factor) and decay from the config.
+
+    fused: one kernel for all parameters of a group, for GPUs; not under a float16 scaler, whose factor Lightning takes
+           out of the gradients before they are clipped, and a fused step would take out again
 
     Raises: ValueError for a rate or decay out of range, or a group that a mixer declares and the config does not.
     """
@@ -61,6 +65,7 @@ def make_optimizer(
             for group, members in named.items()
         ],
         betas=(betas[0], betas[1]),
+        fused=fused or None,  # None: torch's own choice
     )
 
 

@@ -19,7 +19,7 @@ address, so that a reader finds EMPTY or the whole number. No reader concludes f
 is no fence to forget. EMPTY is a NaN whose bits no result has, for `publish` writes every NaN as the usual one.
 """
 # Triton reads no type but tl.constexpr.
-# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code=assignment
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code="assignment,var-annotated"
 # ruff: noqa: RUF005  (Triton knows no starred tuples)
 
 import torch

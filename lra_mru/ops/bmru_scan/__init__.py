@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence
+from lra_mru.ops._register import define
 
 
 def bmru_scan(
@@ -48,44 +49,12 @@ def bmru_scan(
     return _bmru_scan(c, beta, alpha.to(dtype), h0.to(dtype), carry_grad)
 
 
-torch.library.define(
-    "lra_mru::bmru_scan", "(Tensor c, Tensor beta, Tensor alpha, Tensor h0, float carry_grad) -> Tensor"
-)
-torch.library.define(
-    "lra_mru::bmru_scan_backward",
-    "(Tensor c, Tensor beta, Tensor alpha, Tensor h, Tensor h0, Tensor dh, float carry_grad)"
+_bmru_scan, _bmru_scan_backward = define(
+    "bmru_scan",
+    forward="(Tensor c, Tensor beta, Tensor alpha, Tensor h0, float carry_grad) -> Tensor",
+    backward="(Tensor c, Tensor beta, Tensor alpha, Tensor h, Tensor h0, Tensor dh, float carry_grad)"
     " -> (Tensor, Tensor, Tensor, Tensor)",
 )
-_bmru_scan = torch.ops.lra_mru.bmru_scan.default
-_bmru_scan_backward = torch.ops.lra_mru.bmru_scan_backward.default
-
-
-@torch.library.impl("lra_mru::bmru_scan", "cpu")
-def _(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
-    from lra_mru.ops.bmru_scan import cpu
-
-    return cpu.forward(c, beta, alpha, h0)
-
-
-@torch.library.impl("lra_mru::bmru_scan_backward", "cpu")
-def _(*args: Any) -> tuple[Tensor, ...]:
-    from lra_mru.ops.bmru_scan import cpu
-
-    return cpu.backward(*args)
-
-
-@torch.library.impl("lra_mru::bmru_scan", "cuda")
-def _(*args: Any) -> Tensor:
-    from lra_mru.ops.bmru_scan import gpu
-
-    return gpu.forward(*args)
-
-
-@torch.library.impl("lra_mru::bmru_scan_backward", "cuda")
-def _(*args: Any) -> tuple[Tensor, ...]:
-    from lra_mru.ops.bmru_scan import gpu
-
-    return gpu.backward(*args)
 
 
 @torch.library.register_fake("lra_mru::bmru_scan")

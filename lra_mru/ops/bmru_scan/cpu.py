@@ -143,7 +143,7 @@ def _backward(
     flush()
 
 
-def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
+def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
     h = empty_like(c)
     run(_forward, c.shape[1], array(h0), streams(h), flat(c), flat(beta), flat(alpha), flat_output(h))
     return h

@@ -11,7 +11,7 @@ Backward is linear: dh[t] is what the output at t asks for, and what comes from 
 
     dh[t] += keep[t+1] dh[t+1],   keep[t] = carry_grad where the gate of t is open, else 1
 
-Walked from the end, each step hands on keep[t] (what reaches it + dh[t]), so c and beta need no second read one row later.
+Walked from the end, each step hands on keep[t] (what reaches it + dh[t]): c and beta are not read one row later again.
 """
 # Triton reads no type but tl.constexpr.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code=assignment
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from lra_mru.ops._gpu.lookback import EMPTY, bits, new_slots, publish_bits, read, take_ticket, wait_for
 from lra_mru.ops._gpu.tiles import ACCUMULATE, at_step, last_segment, last_step, launch, part, segment_before, tile_at
-from lra_mru.ops._gpu.tiling import Tiling, pick_tiling
+from lra_mru.ops._gpu.tiling import SEGMENTS, Tiling, pick_tiling
 from lra_mru.ops.linear_scan.gpu import segment_states
 
 HOLD = tl.constexpr(-2)  # like EMPTY a NaN that no result has
@@ -138,20 +138,25 @@ def bmru_scan_bwd_kernel(
 
 def _start(kernel: Any, x: Tensor, tiling: Tiling, kinds: int, *arguments: Tensor, numbers: tuple[float, ...]) -> None:
     """Start kernel on the grid for x (B, L, N)."""
-    registers = None if kernel is bmru_scan_fwd_kernel else tiling.registers  # told a limit, it loads one row at a time
+    # Told a limit, the compiler lets the forward pass load one row after the other.
+    registers = None if kernel is bmru_scan_fwd_kernel else tiling.registers
     batch, length, channels = x.shape
     slots = new_slots(batch, tiling.reach + tiling.chunks, kinds, channels, arguments[3])
     launch(
-        kernel, (batch * triton.cdiv(channels, tiling.block_n) * tiling.chunks,), x, *arguments, *slots, *numbers, batch,
-        length, tiling.chunks, num_warps=tiling.segments, registers=registers, N=channels, ACC=ACCUMULATE[x.dtype], BLOCK_T=tiling.block_t,
-        SEGMENTS=tiling.segments, BLOCK_N=tiling.block_n, REACH=tiling.reach,
+        kernel, (batch * triton.cdiv(channels, tiling.block_n) * tiling.chunks,), x, *arguments, *slots, *numbers,
+        batch, length, tiling.chunks, num_warps=tiling.segments, registers=registers, N=channels,
+        ACC=ACCUMULATE[x.dtype], BLOCK_T=tiling.block_t, SEGMENTS=tiling.segments, BLOCK_N=tiling.block_n, REACH=tiling.reach,
     )  # fmt: skip
 
 
-def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor) -> Tensor:
+def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
+    """carry_grad says how backward goes; forward does not depend on it."""
     c, beta, alpha, h0 = (x.contiguous() for x in (c, beta, alpha, h0))
-    h = torch.empty_like(c)
-    _start(bmru_scan_fwd_kernel, c, pick_tiling(*c.shape, c.element_size(), 2), 1, c, beta, alpha, h0, h, numbers=())
+    h, tiling = torch.empty_like(c), pick_tiling(c.shape[0], c.shape[1], c.shape[2], c.element_size(), 2)
+    if c.element_size() == 2 and tiling.segments > SEGMENTS:
+        # 8 warps of 32 steps have too few registers for this
+        tiling = pick_tiling(c.shape[0], c.shape[1], c.shape[2], c.element_size(), 4)
+    _start(bmru_scan_fwd_kernel, c, tiling, 1, c, beta, alpha, h0, h, numbers=())
     return h
 
 
@@ -159,7 +164,7 @@ def backward(
     c: Tensor, beta: Tensor, alpha: Tensor, h: Tensor, h0: Tensor, dh: Tensor, carry_grad: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     c, beta, alpha, h, h0, dh = (x.contiguous() for x in (c, beta, alpha, h, h0, dh))
-    tiling = pick_tiling(*c.shape, c.element_size(), 4)
+    tiling = pick_tiling(c.shape[0], c.shape[1], c.shape[2], c.element_size(), 4)
     dc, dbeta, dh0 = torch.empty_like(c), torch.empty_like(beta), torch.empty_like(h0)
     dalpha = h0.new_empty(c.shape[0], tiling.chunks, c.shape[2])
     pointers = (c, beta, h0, alpha, h, dh, dc, dbeta, dalpha, dh0)

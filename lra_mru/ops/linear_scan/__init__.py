@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence
+from lra_mru.ops._register import define
 
 
 def linear_scan(
@@ -40,41 +41,11 @@ def linear_scan(
     return _linear_scan(a, b, h0.to(accumulation_dtype(b.dtype)))
 
 
-torch.library.define("lra_mru::linear_scan", "(Tensor a, Tensor b, Tensor h0) -> Tensor")
-torch.library.define(
-    "lra_mru::linear_scan_backward",
-    "(Tensor a, Tensor h, Tensor h0, Tensor dh) -> (Tensor, Tensor, Tensor)",
+_linear_scan, _linear_scan_backward = define(
+    "linear_scan",
+    forward="(Tensor a, Tensor b, Tensor h0) -> Tensor",
+    backward="(Tensor a, Tensor h, Tensor h0, Tensor dh) -> (Tensor, Tensor, Tensor)",
 )
-_linear_scan = torch.ops.lra_mru.linear_scan.default
-_linear_scan_backward = torch.ops.lra_mru.linear_scan_backward.default
-
-
-@torch.library.impl("lra_mru::linear_scan", "cpu")
-def _(*args: Any) -> Tensor:
-    from lra_mru.ops.linear_scan import cpu
-
-    return cpu.forward(*args)
-
-
-@torch.library.impl("lra_mru::linear_scan_backward", "cpu")
-def _(*args: Any) -> tuple[Tensor, ...]:
-    from lra_mru.ops.linear_scan import cpu
-
-    return cpu.backward(*args)
-
-
-@torch.library.impl("lra_mru::linear_scan", "cuda")
-def _(*args: Any) -> Tensor:
-    from lra_mru.ops.linear_scan import gpu
-
-    return gpu.forward(*args)
-
-
-@torch.library.impl("lra_mru::linear_scan_backward", "cuda")
-def _(*args: Any) -> tuple[Tensor, ...]:
-    from lra_mru.ops.linear_scan import gpu
-
-    return gpu.backward(*args)
 
 
 @torch.library.register_fake("lra_mru::linear_scan")

@@ -36,7 +36,8 @@ from lra_mru.ops.linear_scan.gpu_complex import linear_scan_complex_bwd_kernel, 
 @triton.jit
 def segment_states(
     a, b, slots_ptr, first, chunk, chunks, batch, n,
-    N: tl.constexpr, REACH: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr, ACC: tl.constexpr,
+    N: tl.constexpr, REACH: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr,
+    ACC: tl.constexpr,
 ):  # fmt: skip
     """State in which each segment of h = a h + b starts, (SEGMENTS, BLOCK_N); later chunks learn what this one does."""
     decay, end = tl.associative_scan((a, b), 0, compose)
@@ -92,8 +93,9 @@ def linear_scan_bwd_kernel(
     else:
         a = tl.load(a_ptr + N + at + rows, mask=inside & (begins == 0), other=0.0).to(ACC)
     g = tl.load(dh_ptr + at + rows, mask=inside, other=0.0).to(ACC)
-    h0, past = tl.load(h0_ptr + row, mask=n < N, other=0.0).to(ACC), (step < left - 1) & (n < N)[None, None, :]
-    h_prev = tl.where(past, tl.load(h_ptr - N + at + rows, mask=past, other=0.0).to(ACC), h0[None, None, :])
+    h_prev = tl.load(h_ptr - N + at + rows, mask=(step < left - 1) & (n < N)[None, None, :], other=0.0).to(ACC)
+    h0 = tl.load(h0_ptr + row, mask=n < N, other=0.0).to(ACC)
+    h_prev = tl.where(step == left - 1, h0[None, None, :], h_prev)
     carry = segment_states(
         a, g, slots_ptr, tl.zeros_like(h0), chunk, chunks, batch, n, N, REACH, BLOCK_T, SEGMENTS, BLOCK_N,
         ACC,
@@ -123,10 +125,12 @@ def _start(kernel: Any, x: Tensor, tiling: Tiling, *pointers: Tensor, **flags: b
     reals = [torch.view_as_real(p) if p.is_complex() else p for p in pointers]
     state = reals[2]  # h0
     slots = new_slots(batch, tiling.reach + tiling.chunks, 6 if x.is_complex() else 3, channels, state)
+    registers = None if x.is_complex() else tiling.registers  # complex ones spill on older GPUs if told a limit
+    programs = batch * triton.cdiv(channels, tiling.block_n) * tiling.chunks
     launch(
-        kernel, (batch * triton.cdiv(channels, tiling.block_n) * tiling.chunks,), x, *reals, *slots, *x.shape[:2],
-        tiling.chunks, num_warps=tiling.segments, registers=tiling.registers, N=channels, ACC=ACCUMULATE[reals[0].dtype], BLOCK_T=tiling.block_t,
-        SEGMENTS=tiling.segments, BLOCK_N=tiling.block_n, REACH=tiling.reach, **flags,
+        kernel, (programs,), x, *reals, *slots, *x.shape[:2],
+        tiling.chunks, num_warps=tiling.segments, registers=registers, N=channels, ACC=ACCUMULATE[reals[0].dtype],
+        BLOCK_T=tiling.block_t, SEGMENTS=tiling.segments, BLOCK_N=tiling.block_n, REACH=tiling.reach, **flags,
     )  # fmt: skip
 
 
@@ -136,7 +140,7 @@ def forward(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
     _start(
         KERNELS[b.is_complex()][0],
         b,
-        pick_tiling(*b.shape, b.element_size(), 1 if constant else 2),
+        pick_tiling(b.shape[0], b.shape[1], b.shape[2], b.element_size(), 1 if constant else 2),
         a,
         b,
         h0,
@@ -148,7 +152,7 @@ def forward(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
 
 def backward(a: Tensor, h: Tensor, h0: Tensor, dh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     a, h, h0, dh = (x.resolve_conj().contiguous() for x in (a, h, h0, dh))
-    constant, tiling = a.dim() == 1, pick_tiling(*h.shape, h.element_size(), 3)
+    constant, tiling = a.dim() == 1, pick_tiling(h.shape[0], h.shape[1], h.shape[2], h.element_size(), 3)
     da = h0.new_empty(h.shape[0], tiling.chunks, h.shape[2]) if constant else torch.empty_like(h)
     db, dh0 = torch.empty_like(h), torch.empty_like(h0)
     _start(KERNELS[h.is_complex()][1], h, tiling, a, h, h0, dh, da, db, dh0, CONSTANT=constant)

@@ -56,7 +56,8 @@ def scan_complex(ar, ai, br, bi, hr, hi, step):
 @triton.jit
 def segment_states_complex(
     ar, ai, br, bi, slots_ptr, first_re, first_im, chunk, chunks, batch, n,
-    N: tl.constexpr, REACH: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr, ACC: tl.constexpr,
+    N: tl.constexpr, REACH: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr,
+    ACC: tl.constexpr,
 ):  # fmt: skip
     """segment_states of gpu.py."""
     ar, ai, br, bi = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lra_mru.ops._checks import accumulation_dtype, check_like, check_sequence
+from lra_mru.ops._register import define
 
 CHUNK = 32  # steps between two saved states: they take N / 32 of the memory of u
 GPU_CHUNK = 8  # as many as registers hold: N / 8 of u, but nothing is read twice
@@ -60,43 +61,18 @@ def selective_scan(
     return y, h_last
 
 
-@torch.library.custom_op("lra_mru::selective_scan", mutates_args=(), device_types="cpu")
-def _selective_scan(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor | None, delta_bias: Tensor,
-    h0: Tensor, delta_softplus: bool,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """y, the last state, and the state at the start of every chunk of steps."""
-    from lra_mru.ops.selective_scan import cpu
-
-    return cpu.forward(u, delta, A, B, C, D, z, delta_bias, h0, delta_softplus)
-
-
-@torch.library.custom_op("lra_mru::selective_scan_backward", mutates_args=(), device_types="cpu")
-def _selective_scan_backward(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor | None, delta_bias: Tensor,
-    starts: Tensor, dy: Tensor, dh_last: Tensor, delta_softplus: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Gradients of u, delta, A, B, C, D, z (empty without z), delta_bias and h0."""
-    from lra_mru.ops.selective_scan import cpu
-
-    return cpu.backward(u, delta, A, B, C, D, z, delta_bias, starts, dy, dh_last, delta_softplus)
+# Forward: y, the last state, and the state at the start of every chunk of steps.
+# Backward: the gradients of u, delta, A, B, C, skip, z (empty without z), bias and h0.
+_INPUTS = "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor skip, Tensor? z, Tensor bias"
+_selective_scan, _selective_scan_backward = define(
+    "selective_scan",
+    forward=f"({_INPUTS}, Tensor h0, bool softened) -> (Tensor, Tensor, Tensor)",
+    backward=f"({_INPUTS}, Tensor starts, Tensor dy, Tensor dh_last, bool softened)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
 
 
-@_selective_scan.register_kernel("cuda")
-def _(*args: Any) -> Any:
-    from lra_mru.ops.selective_scan import gpu
-
-    return gpu.forward(*args)
-
-
-@_selective_scan_backward.register_kernel("cuda")
-def _(*args: Any) -> Any:
-    from lra_mru.ops.selective_scan import gpu
-
-    return gpu.backward(*args)
-
-
-@_selective_scan.register_fake
+@torch.library.register_fake("lra_mru::selective_scan")
 def _(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor | None, delta_bias: Tensor,
     h0: Tensor, delta_softplus: bool,
@@ -109,7 +85,7 @@ def _(
     return torch.empty_like(u, memory_format=torch.contiguous_format), h0.new_empty(h0.shape), starts
 
 
-@_selective_scan_backward.register_fake
+@torch.library.register_fake("lra_mru::selective_scan_backward")
 def _(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor | None, delta_bias: Tensor,
     starts: Tensor, dy: Tensor, dh_last: Tensor, delta_softplus: bool,
@@ -125,10 +101,11 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 
 def _autograd(ctx: Any, dy: Tensor, dh_last: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    gradients: list[Tensor | None] = list(_selective_scan_backward(*ctx.saved_tensors, dy, dh_last, ctx.delta_softplus))
-    if ctx.saved_tensors[6] is None:
+    saved = ctx.saved_tensors  # once: under torch.utils.checkpoint a second reading is an error
+    gradients: list[Tensor | None] = list(_selective_scan_backward(*saved, dy, dh_last, ctx.delta_softplus))
+    if saved[6] is None:
         gradients[6] = None
     return *gradients, None
 
 
-_selective_scan.register_autograd(_autograd, setup_context=_setup_context)
+torch.library.register_autograd("lra_mru::selective_scan", _autograd, setup_context=_setup_context)

@@ -1,0 +1,98 @@
+"""Which budget a run keeps to: the one whose protocol it follows, or "custom". The word that was typed decides nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from lra_mru.engine.build import build
+from lra_mru.engine.errors import ConfigError
+from lra_mru.places import CONF
+from lra_mru.records.naming import NOT_COMPUTED_OF_TASK
+
+CUSTOM = "custom"
+
+
+def budget_of(cfg: DictConfig, task: str) -> str:
+    """The name of cfg's budget if the run follows its protocol, else "custom".
+
+    A protocol fixes steps and validations (conf/budget, conf/protocol), the sizes and task settings that its file
+    names, and the rows: every setting of conf/task, but those that make it another task, which a task's variant names
+    (T of copy_first). Rates, dropout, mixers and precision are the model's own. Gradients of several batches in one
+    step, or callbacks of the user's own, are in no protocol.
+    """
+    name = str(cfg.budget.name)
+    protocol = named("protocol", f"{task}_{name}")
+    budget = named("budget", name) | protocol.get("budget", {})
+    steps, every = budget.get("steps"), budget.get("val_every_steps")
+    followed = (
+        (cfg.budget.steps, cfg.budget.val_every_steps, cfg.trainer.max_steps) == (steps, every, steps)
+        and cfg.trainer.get("accumulate_grad_batches", 1) == 1
+        and not cfg.get("callbacks")
+        and not _differing(cfg.model, protocol.get("model", {}))
+        and not _differing(cfg.task, protocol.get("task", {}))
+        and _shows_in_variant(cfg.task, named("task", task), set(protocol.get("task", {})))
+    )
+    return name if followed else CUSTOM
+
+
+def named(group: str, name: str) -> dict[str, Any]:
+    """The content of <group>/<name>.yaml, of this suite or of the user's --config-dir; empty if there is none.
+
+    Entries of its defaults that name files of the same group lie below it.
+    """
+    content = _content(group, name)
+    merged: dict[str, Any] = {}
+    for entry in content.pop("defaults", []):
+        if isinstance(entry, str) and entry != "_self_":
+            merged |= named(group, entry)
+    return merged | content
+
+
+def task_of_experiment(name: str) -> str | None:
+    """The task that an experiment chooses, if it chooses one."""
+    defaults = _content("experiment", name).get("defaults", [])
+    return next((entry["override /task"] for entry in defaults if "override /task" in entry), None)
+
+
+def _content(group: str, name: str) -> dict[str, Any]:
+    for folder in _folders():
+        if (path := folder / group / f"{name}.yaml").is_file():
+            content: Any = OmegaConf.to_container(OmegaConf.load(path)) or {}
+            return content
+    return {}
+
+
+def budgets() -> list[str]:
+    """Names of all budgets that there are."""
+    return sorted({path.stem for folder in _folders() for path in (folder / "budget").glob("*.yaml")})
+
+
+def _folders() -> list[Path]:
+    found = [CONF]
+    if HydraConfig.initialized():
+        sources = HydraConfig.get().runtime.config_sources
+        found += [Path(source.path) for source in sources if source.schema == "file" and Path(source.path) != CONF]
+    return found
+
+
+def _differing(node: Mapping[str, Any], fixed: Mapping[str, Any]) -> list[str]:
+    """Keys of `fixed` that have another value in node; interpolations fix nothing."""
+    plain: Any = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
+    return [
+        key for key, value in fixed.items() if not str(value).startswith("${") and plain.get(key, "not set") != value
+    ]
+
+
+def _shows_in_variant(node: DictConfig, own: Mapping[str, Any], fixed: set[str]) -> bool:
+    """Whether the variant of the task that node describes names every setting in which it differs from its file."""
+    differing = [key for key in _differing(node, own) if key not in {*NOT_COMPUTED_OF_TASK, *fixed}]
+    if not differing:
+        return True
+    try:
+        variant = build(node, "task").variant
+        return all(build(OmegaConf.create({**node, key: own[key]}), "task").variant != variant for key in differing)
+    except ConfigError:  # e.g. two settings that only go together
+        return False

@@ -1,0 +1,349 @@
+"""table_scan on the CPU. Lanes run along the columns of all heads, time is the outer loop: it is memory that is waited for.
+
+Every step finds the whole table, in as many comparisons as there are logits, and then follows it: that a machine is in
+one state alone would save reading only where a head has more logits than a cache line. Heads share nothing, so a row on
+its own is shared out by heads, and no number of threads changes a bit. Arrays are flat.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numba import types
+from numba.extending import overload
+from torch import Tensor
+
+from lra_mru.ops._cpu.arrays import BLOCK_ROWS, fill, flat, flat_output, helper, kernel, widen
+from lra_mru.ops._cpu.maths import LOG2_E, exp2
+from lra_mru.ops._cpu.memory import empty_like, flush, prefetch_ahead, store_row, streams
+from lra_mru.ops._cpu.threads import claim, share
+from lra_mru.ops.table_scan.reference import FIRST_FACTOR, GOLDEN, SECOND_FACTOR
+from lra_mru.ops.table_scan.states import states_of
+
+BLOCK_HEADS = 16  # of a row on its own: whole cache lines, whatever the number of states
+LN_2 = math.log(2)
+ATANH = tuple(np.float32(2 / (2 * k + 1)) for k in range(5))  # of 2 atanh(s) / s in s^2: error 1e-9
+GOLDEN_32, FIRST_32, SECOND_32 = np.uint32(GOLDEN), np.uint32(FIRST_FACTOR), np.uint32(SECOND_FACTOR)
+
+
+def _log(x: Any) -> Any:
+    """In a kernel: log(x) of a number above 2^-126; in float32 it vectorises, and is exact to the last bits near 1."""
+    raise NotImplementedError("_log runs inside Numba kernels only")
+
+
+@overload(_log)
+def _log_of(x: Any) -> Any:
+    def by_bits(x: Any) -> Any:
+        bits = np.float32(x).view(np.uint32)
+        exponent = np.int32(bits >> np.uint32(23)) - np.int32(127)
+        mantissa = np.uint32((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32)
+        high = mantissa > np.float32(1.4142135)
+        mantissa = mantissa * np.float32(0.5) if high else mantissa
+        exponent = exponent + np.int32(1) if high else exponent
+        s = (mantissa - np.float32(1)) / (mantissa + np.float32(1))  # log(m) = 2 atanh(s), |s| < 0.172
+        q = s * s
+        c0, c1, c2, c3, c4 = ATANH
+        return np.float32(exponent) * np.float32(LN_2) + s * ((((c4 * q + c3) * q + c2) * q + c1) * q + c0)
+
+    def by_libm(x: Any) -> Any:
+        return np.log(x)
+
+    return by_bits if x == types.float32 else by_libm
+
+
+@helper
+def _gumbel(key: Any, entry: Any, like: Any) -> Any:
+    """The noise of one entry in the precision of `like`; see reference.gumbel_noise."""
+    x = np.uint32(key + np.uint32(np.uint32(entry) * GOLDEN_32))
+    x = np.uint32((x ^ (x >> np.uint32(16))) * FIRST_32)
+    x = np.uint32((x ^ (x >> np.uint32(15))) * SECOND_32)
+    x = x ^ (x >> np.uint32(16))
+    u = (type(like)(np.int32(x >> np.uint32(9))) + type(like)(0.5)) * type(like)(2.0**-23)
+    return -_log(-_log(u))
+
+
+@helper
+def _add_noise(theta: Any, at: Any, logits: Any, start: Any, key: Any, entry: Any, width: Any) -> None:
+    """theta[at + c] = logits[start + c] and its noise; entry: the place of the first among those of the step."""
+    for c in range(np.uint64(width)):
+        x = widen(logits[start + c])
+        theta[at + c] = x + _gumbel(key, np.uint32(entry) + np.uint32(c), x)
+
+
+@helper
+def _better(x: Any, to: Any, top: Any, where: Any) -> Any:
+    """(top, where) or (x, to), whichever is higher; a NaN is never left again, as nothing is higher."""
+    higher = (x > top) or (x != x)
+    return (x if higher else top), (to if higher else where)
+
+
+@helper
+def _best_of_four(theta: Any, at: Any, at1: Any, at2: Any, at3: Any, to: Any, top: Any, where: Any) -> Any:
+    """Destinations `to` to `to` + 3 of one column against the best so far. One that comes twice never wins again."""
+    top, where = _better(widen(theta[at]), to, top, where)
+    top, where = _better(widen(theta[at1]), np.int32(to + np.int32(1)), top, where)
+    top, where = _better(widen(theta[at2]), np.int32(to + np.int32(2)), top, where)
+    return _better(widen(theta[at3]), np.int32(to + np.int32(3)), top, where)
+
+
+@helper
+def _fill_table(
+    theta: Any, s0: Any, s1: Any, s2: Any, s3: Any, n: int, width: Any, like: Any, tau: Any, start: Any
+) -> None:
+    """tau of all columns, for at most four states."""
+    lowest, lost, zero = type(like)(-np.inf), np.int32(n), np.int32(0)
+    for c in range(np.uint64(width)):
+        top, where = _best_of_four(theta, s0 + c, s1 + c, s2 + c, s3 + c, zero, lowest, zero)
+        tau[start + c] = np.uint8(where if top == top else lost)
+
+
+@helper
+def _compare(theta: Any, to: Any, s0: Any, s1: Any, s2: Any, s3: Any, width: Any, best: Any, arrival: Any) -> None:
+    """The same four at a time, against the best so far."""
+    for c in range(np.uint64(width)):
+        best[c], arrival[c] = _best_of_four(theta, s0 + c, s1 + c, s2 + c, s3 + c, to, best[c], arrival[c])
+
+
+@helper
+def _mark_lost(now: Any, heads: int, n: int, row: Any) -> None:
+    """NaN where a head has lost its state."""
+    for k in range(heads):
+        if now[k] == n:
+            for j in range(n):
+                row[k * n + j] = np.nan
+
+
+@kernel
+def _forward(
+    todo: Any, L: int, K: int, n: int, block: int, stream: bool, noisy: bool, logits: Any, keys: Any, like: Any, h: Any,
+    tau: Any, states: Any,
+) -> None:  # fmt: skip
+    num_blocks, C, most = -(-K // block), K * n, block * n
+    theta, best, row = np.empty(4 * most, like.dtype), np.empty(most, like.dtype), np.empty(most, like.dtype)
+    arrival, now, zero = np.empty(most, np.int32), np.empty(block, np.int64), np.uint64(0)
+    unit = claim(todo)
+    while unit >= 0:
+        i, first = unit // num_blocks, unit % num_blocks * block
+        heads, c0 = min(block, K - first), first * n
+        width = heads * n
+        w1, w2, w3 = np.uint64(width), np.uint64(2 * width), np.uint64(3 * width)
+        for k in range(heads):
+            now[k] = states[i * (L + 1) * K + first + k]
+        for t in range(L):
+            r = i * L + t
+            start, base = np.uint64(r * C + c0), r * n * C + c0
+            for to in range(n):
+                prefetch_ahead(logits, np.uint64(base + to * C), n * C, width)
+            if n > 4:
+                for c in range(np.uint64(width)):
+                    best[c], arrival[c] = -np.inf, np.int32(0)
+            for to in range(0, n, 4):
+                to1, to2, to3 = min(to + 1, n - 1), min(to + 2, n - 1), min(to + 3, n - 1)
+                s0, s1 = np.uint64(base + to * C), np.uint64(base + to1 * C)
+                s2, s3 = np.uint64(base + to2 * C), np.uint64(base + to3 * C)
+                if noisy:
+                    key = np.uint32(keys[r])
+                    _add_noise(theta, zero, logits, s0, key, to * C + c0, width)
+                    _add_noise(theta, w1, logits, s1, key, to1 * C + c0, width)
+                    _add_noise(theta, w2, logits, s2, key, to2 * C + c0, width)
+                    _add_noise(theta, w3, logits, s3, key, to3 * C + c0, width)
+                    if n > 4:
+                        _compare(theta, np.int32(to), zero, w1, w2, w3, width, best, arrival)
+                    else:
+                        _fill_table(theta, zero, w1, w2, w3, n, width, best[0], tau, start)
+                elif n > 4:
+                    _compare(logits, np.int32(to), s0, s1, s2, s3, width, best, arrival)
+                else:
+                    _fill_table(logits, s0, s1, s2, s3, n, width, best[0], tau, start)
+            if n > 4:
+                for c in range(np.uint64(width)):
+                    tau[start + c] = np.uint8(arrival[c] if best[c] == best[c] else np.int32(n))
+            for c in range(np.uint64(width)):
+                row[c] = 0
+            after, latest = np.uint64((i * (L + 1) + t + 1) * K + first), np.int64(0)
+            for k in range(np.uint64(heads)):
+                at = k * np.uint64(n)
+                state = now[k]
+                if state < n:
+                    state = np.int64(tau[start + at + np.uint64(state)])
+                now[k] = state
+                states[after + k] = np.uint8(state)
+                row[at + np.uint64(min(state, n - 1))] = 1
+                latest = max(latest, state)
+            if latest == n:
+                _mark_lost(now, heads, n, row)
+            store_row(h, start, row, width, stream)
+        unit = claim(todo)
+    flush()
+
+
+@helper
+def _used_columns(
+    first_step: int, stop: int, n: int, C: int, K: int, c0: int, heads: int, at_states: int, r0: int, noisy: bool,
+    logits: Any, keys: Any, states: Any, before: Any, entries: Any, column: Any, lanes: int,
+) -> None:  # fmt: skip
+    """column[to * lanes + lane] = theta of the column in use; a lane for every step and head. Of a lost state, any."""
+    for t in range(first_step, stop):
+        lane, at = (t - first_step) * heads, at_states + t * K
+        for k in range(heads):
+            state = np.int64(states[at + k])
+            before[lane + k] = state
+            entries[lane + k] = np.uint32(c0 + k * n + min(state, n - 1))
+        for to in range(n):
+            base = ((r0 + t) * n + to) * C
+            for k in range(heads):
+                column[to * lanes + lane + k] = widen(logits[base + np.int64(entries[lane + k])])
+        if noisy:
+            key = np.uint32(keys[r0 + t])
+            for to in range(n):
+                start, shift = np.uint64(to * lanes + lane), np.uint32(to * C)
+                for k in range(np.uint64(heads)):
+                    x = column[start + k]
+                    column[start + k] = x + _gumbel(key, entries[np.uint64(lane) + k] + shift, x)
+
+
+@helper
+def _softmax(column: Any, lanes: Any, n: int, scale: Any, top: Any) -> None:
+    """column = softmax over its n rows, scale in units of log 2."""
+    for lane in range(np.uint64(lanes)):
+        top[lane] = column[lane]
+    for to in range(1, n):
+        start = np.uint64(to * lanes)
+        for lane in range(np.uint64(lanes)):
+            x = column[start + lane]
+            top[lane] = x if x > top[lane] or x != x else top[lane]
+    for to in range(n):
+        start = np.uint64(to * lanes)
+        for lane in range(np.uint64(lanes)):
+            column[start + lane] = exp2((column[start + lane] - top[lane]) * scale)
+    for lane in range(np.uint64(lanes)):
+        top[lane] = column[lane]
+    for to in range(1, n):
+        start = np.uint64(to * lanes)
+        for lane in range(np.uint64(lanes)):
+            top[lane] += column[start + lane]
+    for lane in range(np.uint64(lanes)):
+        top[lane] = 1 / top[lane]
+    for to in range(n):
+        start = np.uint64(to * lanes)
+        for lane in range(np.uint64(lanes)):
+            column[start + lane] *= top[lane]
+
+
+@helper
+def _slopes(column: Any, adjoint: Any, lanes: Any, n: int, sharpness: Any, mean: Any) -> None:
+    """column = sigma (adjoint - <sigma, adjoint>) / temperature, from sigma = column."""
+    for lane in range(np.uint64(lanes)):
+        mean[lane] = 0
+    for to in range(n):
+        start = np.uint64(to * lanes)
+        for lane in range(np.uint64(lanes)):
+            mean[lane] += column[start + lane] * adjoint[start + lane]
+    for to in range(n):
+        start = np.uint64(to * lanes)
+        for lane in range(np.uint64(lanes)):
+            column[start + lane] *= (adjoint[start + lane] - mean[lane]) * sharpness
+
+
+@kernel
+def _backward(
+    todo: Any, L: int, K: int, n: int, block: int, stream: bool, noisy: bool, sharpness: Any, logits: Any, keys: Any,
+    tau: Any, states: Any, dh: Any, dlogits: Any, dh0: Any,
+) -> None:  # fmt: skip
+    """Blocks of steps from last to first: softmax of all used columns, adjoints step by step, then the gradients.
+
+    carry is what reaches h[t], then h[t-1], from later steps; sharpness is 1 / temperature.
+    """
+    num_blocks, C, dtype = -(-K // block), K * n, dh0.dtype
+    most, most_lanes = block * n, BLOCK_ROWS * block
+    now, carry, row, zero = np.empty(most, dtype), np.empty(most, dtype), np.empty(most, dtype), np.uint64(0)
+    column, adjoint = np.empty(n * most_lanes, dtype), np.empty(n * most_lanes, dtype)
+    per_lane, before, entries = (
+        np.empty(most_lanes, dtype),
+        np.empty(most_lanes, np.int64),
+        np.empty(most_lanes, np.uint32),
+    )
+    scale = sharpness * type(sharpness)(LOG2_E)
+    unit = claim(todo)
+    while unit >= 0:
+        i, first = unit // num_blocks, unit % num_blocks * block
+        heads, c0 = min(block, K - first), first * n
+        width, at_states = heads * n, i * (L + 1) * K + first
+        fill(carry, 0)
+        for first_step in range((L - 1) // BLOCK_ROWS * BLOCK_ROWS, -1, -BLOCK_ROWS):
+            stop = min(first_step + BLOCK_ROWS, L)
+            lanes = (stop - first_step) * heads
+            _used_columns(
+                first_step, stop, n, C, K, c0, heads, at_states, i * L, noisy, logits, keys, states, before, entries,
+                column, lanes,
+            )  # fmt: skip
+            _softmax(column, lanes, n, scale, per_lane)
+            for t in range(stop - 1, first_step - 1, -1):
+                start, lane = np.uint64((i * L + t) * C + c0), (t - first_step) * heads
+                for c in range(np.uint64(width)):
+                    now[c] = carry[c] + widen(dh[start + c])
+                for k in range(heads):
+                    for j in range(n):
+                        arrival = np.int64(tau[start + np.uint64(k * n + j)])
+                        carry[k * n + j] = now[k * n + arrival] if arrival < n else np.nan
+                        adjoint[j * lanes + lane + k] = now[k * n + j]
+            _slopes(column, adjoint, lanes, n, sharpness, per_lane)
+            for t in range(first_step, stop):
+                lane = (t - first_step) * heads
+                for to in range(n):
+                    for c in range(np.uint64(width)):
+                        row[c] = 0
+                    for k in range(heads):
+                        if before[lane + k] < n:
+                            row[k * n + before[lane + k]] = column[to * lanes + lane + k]
+                    store_row(dlogits, np.uint64(((i * L + t) * n + to) * C + c0), row, width, stream)
+        for c in range(width):
+            dh0[i * C + c0 + c] = carry[c]
+        unit = claim(todo)
+    flush()
+
+
+def _cut(logits: Tensor, num_states: int) -> tuple[int, int, int]:
+    """Heads, heads of a unit, and units."""
+    batch, _, width = logits.shape
+    heads = width // num_states**2
+    block = heads if batch > 1 else min(heads, BLOCK_HEADS)
+    return heads, block, batch * -(-heads // block)
+
+
+def _keys(keys: Tensor | None) -> tuple[bool, np.ndarray]:
+    return (False, np.zeros(1, np.int64)) if keys is None else (True, flat(keys))
+
+
+def forward(
+    logits: Tensor, h0: Tensor, keys: Tensor | None, num_states: int, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    batch, length, _ = logits.shape
+    heads, block, units = _cut(logits, num_states)
+    h = empty_like(logits[..., : h0.shape[1]])
+    tau = torch.empty(h.shape, dtype=torch.uint8)
+    states = torch.empty(batch, length + 1, heads, dtype=torch.uint8)
+    states[:, 0] = states_of(h0.unflatten(1, (heads, num_states)))
+    noisy, rows = _keys(keys)
+    share(
+        _forward, units, logits.numel(), length, heads, num_states, block, streams(h), noisy, flat(logits), rows,
+        flat(h0), flat_output(h), flat_output(tau), flat_output(states),
+    )  # fmt: skip
+    return h, tau, states
+
+
+def backward(
+    logits: Tensor, tau: Tensor, states: Tensor, keys: Tensor | None, dh: Tensor, num_states: int, temperature: float
+) -> tuple[Tensor, Tensor]:
+    heads, block, units = _cut(logits, num_states)
+    dlogits = empty_like(logits)
+    dh0 = torch.empty(len(logits), heads * num_states, dtype=torch.promote_types(logits.dtype, torch.float32))
+    noisy, rows = _keys(keys)
+    array_dtype = flat_output(dh0).dtype.type
+    share(
+        _backward, units, 2 * logits.numel(), logits.shape[1], heads, num_states, block, streams(dlogits), noisy,
+        array_dtype(1 / temperature), flat(logits), rows, flat(tau), flat(states), flat(dh), flat_output(dlogits),
+        flat_output(dh0),
+    )  # fmt: skip
+    return dlogits, dh0

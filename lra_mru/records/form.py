@@ -1,0 +1,224 @@
+"""What a record must say, and reading one: a file that was cut, damaged or edited is refused by name.
+
+Only what the report prints is required; further keys are left alone.
+"""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from lra_mru.records.naming import RULE, present_name
+
+DIGEST = "content_sha256"  # of all else in the record; older records have none
+SCHEMAS = (1, 2)  # 1 has no attempts, and its peak memory counts from the start of the process
+ACC = "test/acc"
+MEASURES = {
+    "throughput": ("train_tokens_per_s", "eval_tokens_per_s"),
+    "memory": ("peak_bytes", "activation_bytes_per_token", "state_bytes"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One run, with the fields of its JSON file.
+
+    trials: configurations of the sweep that this one was chosen from; 1 where there was none
+    git:   commit and dirty flag of the source; None where it was no git checkout
+    failing_length: rows, cap, longest T tried, and for each bar the T at which too few are right, or None; None where
+           it was not measured
+    Units: accuracies and floors in [0, 1]; throughput in steps without padding (tokens) per second; memory in bytes;
+           wall_s in seconds
+    """
+
+    attempt: int
+    trials: int
+    name_rule: int
+
+    model: str
+    task: str
+    variant: str
+    budget: str
+    seed: int
+    config_hash: str
+    config: dict[str, Any]
+    git: dict[str, Any] | None
+    num_params: int
+    metrics: dict[str, float]
+    failing_length: dict[str, Any] | None
+    skipped: dict[str, str]
+    floors: dict[str, float]
+    throughput: dict[str, float | None]
+    memory: dict[str, float | None]
+    wall_s: float
+    steps: int
+    best_step: int
+    device: str
+    num_devices: int
+    cores: int
+    precision: str | int
+    bidirectional: bool
+    pooling: str
+    finished_at: str
+    certificate: dict[str, Any] | None = None  # of the file beside the record, if there is one
+
+    @property
+    def run(self) -> tuple[str, ...]:
+        """What all attempts at one run share."""
+        return (*self.configuration, str(self.seed))
+
+    @property
+    def configuration(self) -> tuple[str, ...]:
+        """What all seeds of one row share."""
+        return (self.task, self.model, self.computes)
+
+    @property
+    def computes(self) -> str:
+        """One name for all runs that compute the same thing, by whichever rule each was named."""
+        return present_name(self.config, self.config_hash) if self.name_rule < RULE else self.config_hash
+
+    @property
+    def lengths(self) -> set[int]:
+        """Lengths beyond the trained one at which the run was evaluated, or was meant to be."""
+        matches = (re.fullmatch(rf"{ACC}@(\d+)", key) for key in {*self.metrics, *self.skipped})
+        return {int(match[1]) for match in matches if match}
+
+    @property
+    def groups(self) -> set[str]:
+        """Names of the example groups with an accuracy of their own (ListOps: root operators)."""
+        return {match[1] for key in self.metrics if (match := re.fullmatch(rf"{ACC}/([^@/]+)", key))}
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the code differed from the commit."""
+        return self.git is not None and self.git["dirty"]
+
+    @property
+    def commit(self) -> str:
+        """Short name of the source version."""
+        if self.git is None:
+            return "no git"
+        return f"{str(self.git.get('commit'))[:8]}{', dirty' if self.dirty else ''}"
+
+    @property
+    def machine(self) -> str:
+        """What throughput and peak memory depend on besides the model."""
+        count = f"{self.num_devices} x " if self.num_devices > 1 else ""
+        return f"{count}{self.device}, {self.cores} cores, {self.precision}"
+
+
+def as_text(content: dict[str, Any]) -> str:
+    """A record as it stands in its file, with a digest of its content."""
+    return _dump(content | {DIGEST: _digest(content)})
+
+
+def _digest(content: dict[str, Any]) -> str:
+    bare = {key: value for key, value in content.items() if key != DIGEST}
+    return hashlib.sha256(_dump(bare).encode()).hexdigest()
+
+
+def _dump(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def load_record(path: Path) -> Record:
+    """The record at path. Raises: ValueError naming the file and the mend; OSError if it cannot be opened"""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a readable record ({error}): delete it and run its command again") from error
+    record = parse(path, raw)
+    if DIGEST in raw and raw[DIGEST] != _digest(raw):
+        raise ValueError(f"{path}: its content is not what was written: delete it and run its command again")
+    return replace(record, certificate=_certificate(path, raw))
+
+
+def _certificate(path: Path, raw: dict[str, Any]) -> dict[str, Any] | None:
+    """What `python -m lra_mru.certify` wrote beside the record. Raises: ValueError where it is of other weights"""
+    place = path.with_suffix(".certificate.json")
+    if not place.exists():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        of_these_weights = found["weights_sha256"] == raw["best_weights_sha256"] and isinstance(found["grade"], str)
+    except (ValueError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{place}: not a readable certificate ({error}): delete it and certify again") from error
+    if not of_these_weights:
+        raise ValueError(f"{place}: it is of other weights than {path.name}: delete it and certify again")
+    return found
+
+
+def parse(path: Path, raw: Any) -> Record:
+    """The record that `raw` describes, which stands at path or is meant to. Raises: ValueError"""
+    if not isinstance(raw, dict) or raw.get("schema") not in SCHEMAS:
+        found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
+        read = " and ".join(map(str, SCHEMAS))
+        raise ValueError(f"{path}: schema {found!r}, this report reads {read}: use the version that wrote it, or rerun")
+    older = {"trials": 1, "name_rule": 1, "failing_length": None} | ({"attempt": 1} if raw["schema"] == 1 else {})
+    raw = older | raw  # what records did not say before there were sweeps, attempts and a second rule
+    record = Record(
+        **{
+            field.name: _field(path, raw, field.name, field.type)
+            for field in fields(Record)
+            if field.name != "certificate"
+        }
+    )
+    _check_numbers(path, record)
+    folder = Path(record.task) / f"{record.model}-{record.config_hash}"
+    _check_words(path, record)
+    names = [f"seed{record.seed}.json", f"seed{record.seed}.attempt{record.attempt}.json"]
+    if path.parts[-4:] not in [("runs", *folder.parts, name) for name in names]:
+        expected = folder / names[".attempt" in path.name]
+        raise ValueError(f"{path}: its content belongs at runs/{expected}: move it there, or delete it and rerun")
+    return record
+
+
+def _field(path: Path, raw: dict[str, Any], name: str, kind: Any) -> Any:
+    if name not in raw:
+        raise ValueError(f"{path}: field {name!r} is missing: delete the file and run its command again")
+    value = raw[name]
+    kinds = [get_origin(part) or part for part in (get_args(kind) if isinstance(kind, UnionType) else [kind])]
+    if type(value) not in (*kinds, *([int] if float in kinds else [])):
+        expected = " or ".join(part.__name__ for part in kinds)
+        raise ValueError(f"{path}: {name}={value!r} must be of type {expected}: delete the file and rerun")
+    return value
+
+
+def _check_numbers(path: Path, record: Record) -> None:
+    """Every number that the report prints is there, is finite, and an accuracy is one. A loss may be infinite."""
+    for part, names in MEASURES.items():
+        for name in names:
+            value = getattr(record, part).get(name, "missing")
+            if value is not None and not _is_number(value):
+                raise ValueError(f"{path}: {part}/{name}={value!r} must be a number or null: delete the file and rerun")
+    if ACC not in record.metrics:
+        raise ValueError(f"{path}: metric {ACC} is missing: delete the file and rerun")
+    for key, value in {**record.metrics, **record.floors}.items():
+        if (key in record.floors or "/acc" in key) and not (_is_number(value) and 0 <= value <= 1):
+            raise ValueError(f"{path}: {key}={value!r} must be between 0 and 1: delete the file and rerun")
+    for key in record.metrics:
+        if key == ACC or key.startswith(f"{ACC}@"):
+            count = record.metrics.get(key.replace("acc", "num_examples"), 0)
+            if not _is_number(count) or count < 1:
+                raise ValueError(
+                    f"{path}: {key} has {count} test examples, must be 1 or more: delete the file and rerun"
+                )
+    if record.git is not None and type(record.git.get("dirty")) is not bool:
+        raise ValueError(f"{path}: git/dirty must be true or false: delete the file and rerun")
+
+
+def _check_words(path: Path, record: Record) -> None:
+    """Names of files and folders come from them, and cells of tables."""
+    for name in ("model", "task", "budget"):
+        if not re.fullmatch(r"[\w.+-]+", getattr(record, name)):
+            raise ValueError(f"{path}: {name}={getattr(record, name)!r} must be letters, digits and . + - _: rerun")
+    if record.trials < 1:
+        raise ValueError(f"{path}: trials={record.trials} must be at least 1: delete the file and rerun")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,238 @@
+"""Certificates: of a model made by hand that is right for ever, of the same with one weight moved, and of refusals."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from support import ROOT, assert_refused_in_one_line
+
+import lra_mru
+from lra_mru.certify.__main__ import facts, main
+from lra_mru.certify.certificate import holds
+from lra_mru.certify.model_machine import ModelMachine
+from lra_mru.certify.run import Run
+from lra_mru.certify.verdict import judge
+from lra_mru.certify.walk import Walk, walk
+from lra_mru.engine.build import build
+from lra_mru.tasks.machine import NO_STATE
+
+WRITE_0, WRITE_1, IGNORE_0, IGNORE_1, READ = range(5)
+
+
+@pytest.fixture
+def task(composed):
+    return build(composed("task=flip_flop", "budget=quick").task, "task")
+
+
+def by_hand(task):
+    """One unit of one block: writes open its gate, ignored symbols and reads do not; the head reads the unit."""
+    model = lra_mru.make_model("bmru", spec=task.spec, d_model=8, depth=1, block_params=None)
+    mixer = model.blocks[0].mixer
+    with torch.no_grad():
+        model.encoder.weight.zero_()
+        model.encoder.weight[:, :5] = torch.eye(5)
+        for layer in (mixer.to_candidate, mixer.to_threshold):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        mixer.to_candidate.weight[0, WRITE_0], mixer.to_candidate.weight[0, WRITE_1] = 1, -1
+        mixer.to_threshold.bias.fill_(1.0)
+        mixer.to_output.weight.zero_()
+        mixer.to_output.weight[7, 0] = 10
+        model.head.weight.zero_()
+        model.head.bias.zero_()
+        model.head.weight[0, 7], model.head.weight[1, 7] = 1, -1
+    return model
+
+
+def certificate(model, task, **limits):
+    run = Run(checkpoint=None, model=model, task=task, weights_sha256="")
+    return facts(run, **{"max_states": 10_000, "max_seconds": 60, "batch": 7} | limits)
+
+
+def test_a_model_made_by_hand_is_right_on_every_word(task):
+    found = certificate(by_hand(task), task)
+    assert (found["grade"], found["wrong_steps"], found["counterexamples"]) == ("every word", 0, [])
+    assert found["states"] == 3  # nothing written, and each symbol held
+    assert found["steps"] == 2 + 2 * 5
+    assert found["depth"] == 1
+    assert found["smallest_margin"] == pytest.approx(1.0)  # of a shut gate from its threshold
+    assert found["smallest_logit_gap"] > 1
+    assert found["float64"]["disagreeing_steps"] == found["other_batch_size"]["disagreeing_steps"] == 0
+    assert holds(found)
+
+
+def test_one_weight_moved_gives_a_counterexample_on_which_the_model_fails(task):
+    model = by_hand(task)
+    with torch.no_grad():
+        model.blocks[0].mixer.to_candidate.weight[0, IGNORE_1] = -1  # now it writes
+    found = certificate(model, task)
+    assert found["counterexamples"][0] == {"word": [WRITE_0, IGNORE_1, READ], "asked": 0, "answered": 1}
+    assert not holds(found)
+    word = torch.tensor([found["counterexamples"][0]["word"]])
+    assert model.eval()(word)[0, -1].argmax() == 1
+    assert task.oracle(word.numpy())[0, -1] == 0
+
+
+def test_a_walk_agrees_with_the_model_on_random_words(task):
+    """Whatever the weights: a random model, its walk, and the model run on whole words."""
+    torch.manual_seed(0)
+    model = lra_mru.make_model("bmru", spec=task.spec, d_model=8, depth=2, block_params=40).eval()
+    machine = task.machine()
+    found = walk(ModelMachine(model), machine, max_states=5000, max_seconds=60, batch=64, progress=print)
+    step = {(s, a): (t, w) for s, a, t, w in zip(found.sources, found.by, found.targets, found.wrong, strict=True)}
+    words = task.train_set().__getitems__(list(range(40)))
+    answers = model(words.inputs)[:, :, :].argmax(-1).numpy()
+    followed = 0
+    for word, targets, answered in zip(words.inputs.numpy(), words.targets.numpy(), answers, strict=True):
+        pair = 0
+        for letter, target, answer in zip(word, targets, answered, strict=True):
+            if (pair, letter) not in step:
+                break
+            pair, wrong = step[pair, letter]
+            assert wrong == (target >= 0 and answer != target)
+            followed += 1
+    assert followed > 200
+
+
+@pytest.mark.parametrize("limits", [{"max_states": 1}, {"max_seconds": 1}])
+def test_a_limit_leaves_it_open(task, limits, monkeypatch):
+    torch.manual_seed(0)
+    model = lra_mru.make_model("bmru", spec=task.spec, d_model=8, depth=2, block_params=40)
+    if "max_seconds" in limits:
+        clock = iter(range(10_000))
+        monkeypatch.setattr("lra_mru.certify.walk.time.monotonic", lambda: next(clock))
+    found = certificate(model, task, **limits)
+    assert found["grade"] == "open"
+    assert not holds(found)
+    assert "the walk met a limit" in found["claim"]
+
+
+def walked(edges, wrong=()):
+    """A closed walk of these (source, target) steps; pair 0 is the start."""
+    sources, targets = np.array(edges).T
+    num = int(targets.max()) + 1
+    depths, parents = np.zeros(num, dtype=int), np.full(num, -1)
+    for source, target in edges:
+        if target and parents[target] == -1:
+            parents[target], depths[target] = source, depths[source] + 1
+    return Walk(
+        codes=np.zeros((num, 1), dtype=np.int8), task_states=np.zeros(num, dtype=int), parents=parents,
+        letters=np.zeros(num, dtype=int), depths=depths, sources=sources, by=np.zeros(len(edges), dtype=int),
+        targets=targets, wrong=np.isin(np.arange(len(edges)), wrong), min_gap=1.0, min_margin=1.0, closed=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("edges", "wrong", "grade", "from_length"),
+    [
+        ([(0, 1), (1, 1)], (), "every word", None),
+        ([(0, 1), (1, 2), (0, 2), (2, 2)], (2,), "from length n", 2),  # the wrong step is the first letter
+        ([(0, 1), (1, 2), (0, 2), (2, 3), (3, 3)], (3,), "from length n", 4),  # 0 1 2 3 is a word of three letters
+        ([(0, 1), (1, 1), (1, 2), (2, 2)], (1,), "once settled", None),  # loops at 1 as long as it likes
+        ([(0, 1), (1, 1)], (1,), "wrong", None),
+    ],
+)
+def test_grades(edges, wrong, grade, from_length):
+    verdict = judge(walked(edges, wrong))
+    assert (verdict.grade, verdict.from_length) == (grade, from_length)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("lru", {}, "LRU holds real numbers"),
+        ("hybrid", {}, "LRU holds real numbers"),
+        ("bmru", {"bidirectional": True}, "reads both ways"),
+    ],
+)
+def test_models_with_real_states_are_refused(task, name, changes, says):
+    model = lra_mru.make_model(name, spec=task.spec, d_model=8, depth=2, block_params=60, **changes)
+    with pytest.raises(ValueError, match=says):
+        ModelMachine(model)
+
+
+@pytest.mark.parametrize("name", ["copy_first", "flip_flop", "parity"])
+def test_a_tasks_machine_answers_as_its_rows_do(composed, name):
+    task = build(composed(f"task={name}", "budget=quick", "task.T=30").task, "task")
+    machine, rows = task.machine(), task.train_set().__getitems__(list(range(50)))
+    assert machine.num_letters == task.spec.vocab_size
+    seen = set()
+    for word, target in zip(rows.inputs.numpy(), rows.targets.numpy(), strict=True):
+        answers = machine.read(word)
+        if task.spec.per_step:
+            assert answers == target.tolist()
+        else:
+            assert answers[-1] == target
+        seen |= set(word.tolist())
+    assert seen == set(range(machine.num_letters))
+    for state, letter in np.argwhere(machine.step == NO_STATE)[:1]:
+        assert state == 0  # the first letter of all
+        with pytest.raises(ValueError, match="no word of the task"):
+            machine.read(np.array([letter]))
+
+
+def test_vectors_are_refused(composed):
+    task = build(composed("task=copy_first", "task.distractors=gaussian").task, "task")
+    with pytest.raises(ValueError, match="no finite machine"):
+        task.machine()
+
+
+def test_the_command_writes_checks_and_refuses(composed, tmp_path, monkeypatch, capsys):
+    """A run of a second, as a user makes it; then its certificate, a second walk, and an edited one."""
+    monkeypatch.chdir(tmp_path)
+    train = [sys.executable, str(ROOT / "train.py"), "model=bmru", "task=parity", "budget=quick"]
+    train += ["task.eval_lengths=[]", "task.eval_examples=[]", "task.num_val=8", "task.num_test=8"]
+    train += ["trainer.max_steps=3", "model.d_model=8", "model.depth=1", "model.block_params=40"]
+    subprocess.run(train, check=True, capture_output=True)
+    assert main(["runs/parity"]) == 1  # three steps teach nothing
+    out = capsys.readouterr().out
+    (path,) = tmp_path.glob("my_results/runs/parity/*/seed0.certificate.json")
+    assert str(path.relative_to(tmp_path)) in out
+    found = json.loads(path.read_text())
+    assert found["task"] == "parity"
+    assert main(["runs/parity", "--check"]) == 1
+    assert "a second walk finds the same" in capsys.readouterr().out
+    path.write_text(json.dumps(found | {"grade": "every word"}))
+    assert_refused_in_one_line(main, ["runs/parity", "--check"], "finds another grade", capsys)
+    assert_refused_in_one_line(main, ["runs/parity", "--max-states", "0"], "max_states=0 must be at least 1", capsys)
+    assert_refused_in_one_line(main, ["nowhere"], "nowhere: no best.ckpt", capsys)
+    assert_refused_in_one_line(main, ["runs/parity", "--max-sates", "3"], "unrecognized arguments", capsys)
+
+
+@pytest.mark.parametrize("name", ["bmru", "fq_bmru", "nfsm"])
+def test_every_mixer_of_finite_states_gives_codes_margins_and_a_walk_that_is_repeated(composed, name):
+    task = build(composed("task=state_tracking", "task.monoid=z2").task, "task")
+    torch.manual_seed(1)
+    model = lra_mru.make_model(name, spec=task.spec, d_model=8, depth=2, block_params=60).eval()
+    machine = ModelMachine(model)
+    codes, letters = np.repeat(machine.start(), 6, axis=0), np.array([0, 1, 1, 0, 1, 0])
+    for _ in range(4):  # a step from codes is a step of the model from the state that they stand for
+        step = machine.step(codes, letters)
+        logits, state = model.step(torch.from_numpy(letters), machine._decode(codes))
+        assert np.array_equal(machine._encode(state), step.codes)
+        assert np.array_equal(logits.argmax(-1).numpy(), step.answers)
+        assert (step.margins >= 0).all()
+        codes = step.codes
+    found = certificate(model, task, max_states=300)
+    assert found["float64"]["disagreeing_steps"] == found["other_batch_size"]["disagreeing_steps"] == 0
+
+
+def test_a_margin_is_how_far_the_nearest_decision_lies(composed):
+    """Moved by less than its margin nothing changes, by more than it something does: the threshold of one unit."""
+    mixer = lra_mru.make_mixer("bmru", d_model=8, train_length=20)
+    torch.manual_seed(0)
+    x, state = torch.randn(50, 8), mixer.initial_state(50)
+    margin, (_, before) = mixer.margin(x, state), mixer.step(x, state)
+    for factor, same in [(0.99, True), (1.01, False)]:
+        for row in range(50):
+            changed = []
+            for sign in (-1, 1):
+                moved = lra_mru.make_mixer("bmru", d_model=8, train_length=20)
+                moved.load_state_dict(mixer.state_dict())
+                with torch.no_grad():
+                    moved.to_threshold.bias += sign * factor * margin[row]
+                changed.append(not torch.equal(moved.step(x[row : row + 1], state[:1])[1], before[row : row + 1]))
+            assert any(changed) != same

@@ -1,0 +1,102 @@
+"""Failing lengths: of models whose errors are known, step by step and by bisection, in pieces and whole."""
+
+import numpy as np
+import pytest
+import torch
+from support import TINY_COPY
+
+from lra_mru.engine.build import build
+from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.measuring.failing_length import NEVER, _by_first_error, failing_lengths
+from lra_mru.engine.run import run
+from lra_mru.model import ModelState
+from lra_mru.spec import NO_TARGET
+
+CPU = torch.device("cpu")
+
+
+class Oracle(torch.nn.Module):
+    """Answers a task's steps rightly until `fails_at` steps were read, then wrongly; counts the longest piece."""
+
+    def __init__(self, task, fails_at, *, streams=True, max_length=None):
+        super().__init__()
+        self.task, self.fails_at, self.streams, self.max_length = task, fails_at, streams, max_length
+        self.longest = 0
+
+    def initial_state(self, rows):
+        return ModelState([np.zeros(rows, dtype=int)], None, torch.zeros(rows, dtype=torch.int64))
+
+    def advance(self, inputs, state):
+        """flip_flop's machine: state 0, or 1 + the symbol that is held; logits as if every step asked."""
+        self.longest = max(self.longest, inputs.shape[1])
+        machine, now, steps = self.task.machine(), state.mixers[0].copy(), int(state.steps[0])
+        answers = np.zeros(inputs.shape, dtype=int)
+        for t, letters in enumerate(inputs.numpy().T):
+            answers[:, t] = np.maximum(machine.answer[now, letters], 0)
+            now = machine.step[now, letters]
+            if steps + t + 1 >= self.fails_at:
+                answers[:, t] = 1 - answers[:, t]
+        logits = torch.nn.functional.one_hot(torch.from_numpy(answers), 2).float()
+        logits = logits if self.task.spec.per_step else logits[:, -1]
+        return logits, ModelState([now], None, state.steps + inputs.shape[1])
+
+    def forward(self, inputs):
+        return self.advance(inputs, self.initial_state(len(inputs)))[0]
+
+
+@pytest.fixture
+def flip_flop(composed):
+    return build(composed("task=flip_flop", "task.T=16", "task.p_ignore=0.5", "task.eval_batch_tokens=64").task, "task")
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_the_step_of_the_first_error_is_found_wherever_rows_are_cut(flip_flop, streams):
+    model = Oracle(flip_flop, fails_at=100, streams=streams)
+    found = failing_lengths(model, flip_flop, cap=256, rows=20, bars=[0.9, 1.0], device=CPU)
+    assert (found["rows"], found["cap"], found["reached"]) == (20, 256, 128)
+    fresh = flip_flop.fresh_set(128, 20).__getitems__(list(range(20)))
+    firsts = sorted(
+        int(np.flatnonzero((row != NO_TARGET) & (np.arange(1, 129) >= 100))[0]) for row in fresh.targets.numpy()
+    )
+    assert found["at"] == {"0.9": firsts[2] + 1, "1.0": firsts[0] + 1}  # 18 of 20 are not below 0.9
+    assert model.longest == (3 if streams else 128)
+
+
+def test_no_failure_up_to_the_cap_and_the_models_own_maximum(flip_flop):
+    found = failing_lengths(Oracle(flip_flop, NEVER), flip_flop, cap=100, rows=5, bars=[1.0], device=CPU)
+    assert found == {"rows": 5, "cap": 100, "reached": 100, "at": {"1.0": None}}
+    short = Oracle(flip_flop, NEVER, max_length=40)
+    assert failing_lengths(short, flip_flop, cap=100, rows=5, bars=[1.0], device=CPU)["reached"] == 32
+
+
+def test_one_answer_a_row_is_bisected(composed):
+    """copy_first of two symbols, whose machine holds the first letter."""
+    task = build(
+        composed("task=copy_first", "task.T=16", "task.num_symbols=2", "task.eval_batch_tokens=64").task, "task"
+    )
+    found = failing_lengths(Oracle(task, fails_at=101), task, cap=1000, rows=6, bars=[0.9], device=CPU)
+    assert found["reached"] == 128
+    assert found["at"]["0.9"] == 100  # T distractors behind the symbol
+    found = failing_lengths(Oracle(task, fails_at=1), task, cap=1000, rows=6, bars=[0.9], device=CPU)
+    assert (found["reached"], found["at"]["0.9"]) == (16, 16)  # not even the trained length
+
+
+def test_which_error_decides():
+    errors = np.array([7, 3, NEVER, 5])
+    assert _by_first_error(errors, 10, 1.0) == 4
+    assert _by_first_error(errors, 10, 0.75) == 6  # 3 of 4 are not below 0.75
+    assert _by_first_error(errors, 10, 0.5) == 8
+
+
+def test_the_record_has_it_where_it_was_asked_for(go, composed, tmp_path):
+    asked = ["+failing_length.cap=64", "failing_length.rows=4"]
+    asked = [word.removeprefix("+") for word in asked]
+    _, record = go("bmru", *asked)
+    assert record["failing_length"]["cap"] == 64
+    assert set(record["failing_length"]["at"]) == {"0.9", "1.0"}
+    _, plain = go("bmru", where="b")
+    assert plain["failing_length"] is None
+    assert plain["config_hash"] != record["config_hash"]
+    cfg = composed("model=bmru", *TINY_COPY, "failing_length.cap=3", f"results_dir={tmp_path}/c")
+    with pytest.raises(ConfigError, match=r"failing_length.cap=3 must be at least task.T=8"):
+        run(cfg, model_name="bmru", task_name="copy_first")

@@ -1,0 +1,67 @@
+"""Failing lengths and certificates as the leaderboard shows them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lra_mru.report import write_leaderboard
+from lra_mru.report.load import load_good, load_records
+
+SPEC = {"task": "state_tracking", "variant": "z2, every prefix, T = 64"}
+
+
+def measured(*lengths: int | None, reached: int = 1024) -> list[dict[str, Any]]:
+    return [{"rows": 128, "cap": 1024, "reached": reached, "at": {"0.9": n, "1.0": n}} for n in lengths]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "cell"),
+    [
+        ((100, 200, 300), "200 (3 of 3 learned)"),
+        ((100, 64, 300), "200 (2 of 3 learned)"),  # 64 is the trained length: not learned
+        ((10, 20, 64), "none (0 of 3 learned)"),
+        ((None, None, 90), "no failure to 1,024 (3 of 3 learned)"),
+    ],
+)
+def test_the_median_is_of_the_seeds_that_learned(results, write_record, lengths, cell) -> None:
+    for seed, failing in enumerate(measured(*lengths)):
+        write_record(**SPEC, seed=seed, failing_length=failing)
+    page = write_leaderboard(results).read_text()
+    assert "failing length (bar 90.00 %)" in page
+    assert f"| {cell} |" in page
+    assert "| NFSM (1 layer) | 1M+ |" in page  # the published ones stand apart
+
+
+def certificate(path: Path, **changes: Any) -> Path:
+    place = path.with_suffix(".certificate.json")
+    place.write_text(json.dumps({"weights_sha256": "abc", "grade": "every word"} | changes))
+    return place
+
+
+def test_infinity_is_printed_with_a_link_and_never_without_a_certificate(results, write_record) -> None:
+    paths = [write_record(**SPEC, seed=seed, best_weights_sha256="abc") for seed in range(3)]
+    assert "∞" not in write_leaderboard(results).read_text().split("## state_tracking")[1]
+    certificate(paths[0])
+    certificate(paths[1], grade="once settled")
+    page = write_leaderboard(results).read_text()
+    folder = "runs/state_tracking/bmru-1a2b3c4d"
+    assert f"[∞]({folder}/seed0.certificate.json) [no]({folder}/seed1.certificate.json) |" in page
+    assert len(load_records(results)) == 3  # certificates are no records
+
+
+def test_a_certificate_of_other_weights_is_refused_by_name(results, write_record) -> None:
+    path = write_record(**SPEC, best_weights_sha256="other")
+    place = certificate(path)
+    records, complaints = load_good(results)
+    assert not records
+    assert str(place) in complaints[0]
+    assert "of other weights" in complaints[0]
+
+
+def test_without_either_no_column_stands(results, write_record) -> None:
+    write_record()
+    header = next(line for line in write_leaderboard(results).read_text().splitlines() if line.startswith("| model |"))
+    assert "failing" not in header
+    assert "every length" not in header
