@@ -145,7 +145,8 @@ def _start(kernel: Any, x: Tensor, tiling: Tiling, kinds: int, *arguments: Tenso
     launch(
         kernel, (batch * triton.cdiv(channels, tiling.block_n) * tiling.chunks,), x, *arguments, *slots, *numbers,
         batch, length, tiling.chunks, num_warps=tiling.segments, registers=registers, N=channels,
-        ACC=ACCUMULATE[x.dtype], BLOCK_T=tiling.block_t, SEGMENTS=tiling.segments, BLOCK_N=tiling.block_n, REACH=tiling.reach,
+        ACC=ACCUMULATE[x.dtype], BLOCK_T=tiling.block_t, SEGMENTS=tiling.segments, BLOCK_N=tiling.block_n,
+        REACH=tiling.reach,
     )  # fmt: skip
 
 
