@@ -109,9 +109,7 @@ def write_record(results_dir: Path, identity: Identity, attempt: Attempt, conten
         folder.mkdir(parents=True, exist_ok=True)
         while True:
             path = folder / f"seed{identity.seed}.json"
-            stands = (
-                path.exists()
-            )  # looked at before the records are read: so what another wrote just now is among them
+            stands = path.exists()  # before the records are read, so that one written just now is among them
             taken = identity.records(results_dir)
             number = max(taken) + 1 if attempt.number in taken else attempt.number
             if taken or stands:  # a damaged file stays, too
