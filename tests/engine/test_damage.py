@@ -12,7 +12,7 @@ from support import without_clock
 from lra_mru.engine import run as run_module
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.recording.record import Identity
-from lra_mru.engine.saving import checkpoint_files
+from lra_mru.engine.saving import attempts, checkpoint_files
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.model import SequenceModel
 from lra_mru.records.form import load_record
@@ -215,6 +215,28 @@ def test_a_run_that_another_process_has_just_finished_is_not_done_again(go, monk
     monkeypatch.setattr(SequenceClassifier, "training_step", lambda *_: pytest.fail("trained again"))
     assert go()[0] == path
     assert len(list(path.parents[4].glob("runs/copy_first/*/seed0/attempt*"))) == 1
+
+
+@pytest.mark.parametrize("moment", ["newest", "acquire"])
+def test_a_record_that_another_process_writes_while_this_one_decides_is_seen(go, monkeypatch, moment):
+    """Eight writers of one run found it: the record came between the look for it and the look at the attempt."""
+    path, _ = go()
+    away = path.with_name("away")
+    path.rename(away)
+    owner = attempts if moment == "newest" else attempts.Attempt
+    original = getattr(owner, moment)
+
+    def meanwhile(*arguments):
+        found = original(*arguments) if moment == "acquire" else None
+        if away.exists():
+            away.rename(path)  # the other process
+        return original(*arguments) if moment == "newest" else found
+
+    monkeypatch.setattr(owner, moment, meanwhile)
+    monkeypatch.setattr(SequenceClassifier, "training_step", lambda *_: pytest.fail("trained again"))
+    assert go()[0] == path
+    assert len(list(path.parents[4].glob("runs/copy_first/*/seed0/attempt*"))) == 1
+    assert not attempts.files.is_held(next(path.parents[4].glob("runs/copy_first/*/seed0/attempt1/lock")))
 
 
 def test_best_weights_are_nothing_to_go_on_from(go, folder):

@@ -32,8 +32,8 @@ def check(cfg: DictConfig, task: str) -> None:
 
     Raises: ConfigError
     """
-    check_folders(cfg)
     check_kinds(cfg)
+    check_folders(cfg)
     check_keys(cfg)
     check_types(cfg.optim, "optim", make_optimizer)
     check_ranges(cfg)
