@@ -123,9 +123,9 @@ def _is_as_written(raw: bytes) -> bool:
 
 
 def load_for(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint, if a run of exactly this config and seed wrote it. Raises as load, and ConfigError if not."""
+    """The checkpoint, if a run that trains exactly so, with this seed, wrote it. Raises as load, ConfigError if not."""
     checkpoint = load(path)
-    there, here = (dict(_flat(computed(node) | {"seed": node.get("seed")})) for node in (checkpoint["config"], config))
+    there, here = (dict(_flat(_trained_by(node))) for node in (checkpoint["config"], config))
     missing = "not set"
     differing = [
         f"{key} ({there.get(key, missing)} there, {here.get(key, missing)} here)"
@@ -135,6 +135,11 @@ def load_for(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     if differing:
         raise ConfigError(f"{path} is of another config; these differ: {', '.join(differing)}")
     return checkpoint
+
+
+def _trained_by(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides how a run trains: all that it computes, but for what is measured afterwards."""
+    return {k: v for k, v in computed(config).items() if k != "failing_length"} | {"seed": config.get("seed")}
 
 
 def load_to_go_on(path: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from lra_mru import files
 from lra_mru.engine.console import is_first_process, say, warn
-from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.saving import attempts
 from lra_mru.engine.saving.attempts import Attempt
 from lra_mru.engine.saving.checkpoint_files import LAST, PREVIOUS, load_to_go_on
@@ -50,12 +51,12 @@ def begin(
     if attempt is None:
         return None
     try:
-        attempt.start_from(named or _newest_good(attempt, config, shapes))
+        attempt.start_from(_copied(named, attempt) if named else _newest_good(attempt, config, shapes))
     except BaseException:
         attempt.close()
         raise
     if attempt.checkpoint:
-        say(f"resuming {attempt.checkpoint}")
+        say(f"resuming {named or attempt.checkpoint}")
         if attempt.notes.get("git") != facts.get("git"):
             warn(f"the code is not the one that {attempt.path} began with; resume=none starts anew")
     elif left := [old for old in attempts.find(folder) if old.path != attempt.path and list(old.path.glob("*.ckpt"))]:
@@ -86,6 +87,16 @@ def _newest_good(attempt: Attempt, config: Mapping[str, Any], shapes: Mapping[st
     if step := attempt.notes.get("step"):
         warn(f"{attempt.path} had come to step {step}, but its checkpoints are gone; starting anew")
     return None
+
+
+def _copied(named: Path, attempt: Attempt) -> Path:
+    """The named checkpoint as the attempt's own: of a run with nothing left to train it is what the record tells of."""
+    path = attempt.path / LAST
+    try:
+        files.write_whole(path, named.read_bytes(), overwrite=True)
+    except OSError as error:
+        raise RunError(f"{path} could not be written ({error.strerror}); make room, then start again") from error
+    return path
 
 
 def _put_aside(path: Path) -> Path:
