@@ -40,7 +40,7 @@ def build(node: DictConfig, where: str, **more: Any) -> Any:
         made = instantiate(node, _convert_="object", **more)  # no OmegaConf container reaches the objects
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, REFUSALS):
+        if isinstance(cause, REFUSALS) or (cause is not None and _raised_elsewhere(cause)):
             raise ConfigError(f"{where}: {one_line(cause)}") from error
         if cause is None or isinstance(cause, OmegaConfBaseException):  # no such class, or a key that is missing
             raise ConfigError(f"{where}: {one_line(error)}") from error
@@ -49,6 +49,15 @@ def build(node: DictConfig, where: str, **more: Any) -> Any:
         needed = KINDS[where].__name__
         raise ConfigError(f"{where}._target_={node['_target_']} makes a {type(made).__name__}: it must be a {needed}")
     return made
+
+
+def _raised_elsewhere(error: BaseException) -> bool:
+    """Whether a library's code raised it, of a value that it did not expect: no defect of ours, whatever its type."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return not name.startswith(("lra_mru", "data_prep"))
 
 
 def check_types(node: DictConfig, where: str, function: Callable[..., Any] | None = None) -> None:
