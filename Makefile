@@ -1,9 +1,10 @@
-# make train: everything up to a leaderboard row.   make test: every check.   make test-gpu: what needs a GPU.   make setup: .venv alone.
+# make train: everything up to a leaderboard row.   make test: every check.   make test-gpu: what needs a GPU.
+# make results: the runs that the leaderboard lacks.   make setup: .venv alone.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?= model=bmru task=listops budget=quick
 
-.PHONY: train setup test test-gpu check clean
+.PHONY: train setup results test test-gpu check clean
 
 train: setup
 	@$(BIN)/python train.py $(ARGS)
@@ -18,6 +19,9 @@ setup: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+results: setup
+	$(BIN)/python -m lra_mru.evidence results_dir=results $(ARGS_EVIDENCE)
+
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -25,7 +29,7 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-gpu: setup
 	$(BIN)/python -m pytest tests/gpu -m gpu --numprocesses 8 --dist load
