@@ -85,6 +85,7 @@ def put(path, kind, good):
     weights, config, callbacks = content["state_dict"], content["config"], content["callbacks"]
     others = {
         "other config": {"config": config | {"seed": 9}},
+        "no config": {"config": {"task": 5, "budget": "text"}},
         "other weights": {"state_dict": {name: x.reshape(-1)[:1] for name, x in weights.items()}},
         "other names": {"state_dict": {f"{name}_": x for name, x in weights.items()}},
         "no weights": {"state_dict": {}},
@@ -92,6 +93,8 @@ def put(path, kind, good):
         "no optimizer": {"optimizer_states": None},
         "no callbacks": {"callbacks": {}},
         "no step": {"global_step": "seven"},
+        "best of text": {"callbacks": {"Checkpoints": callbacks["Checkpoints"] | {"best": {"state_dict": "text"}}}},
+        "numbers for names": {"state_dict": weights | {1: torch.ones(1)}},
         "other best": {"callbacks": {"Checkpoints": callbacks["Checkpoints"] | {"best": {"step": 1}}}},
     }
     if kind == "folder":
@@ -120,6 +123,7 @@ KINDS = [
     "other names",
 ]
 KINDS += ["no weights", "text for weights", "no optimizer", "no callbacks", "no step", "other best"]
+KINDS += ["no config", "best of text", "numbers for names"]
 
 
 def test_whatever_stands_for_a_checkpoint_the_one_before_is_gone_on_with(go, stopped, folder, monkeypatch, capfd):

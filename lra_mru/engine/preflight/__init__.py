@@ -24,7 +24,10 @@ from lra_mru.places import RESULTS
 from lra_mru.records.naming import precision_name
 from lra_mru.tasks.base import SequenceTask
 
-CHOICES = {"gradient_clip_algorithm": ("norm", "value", None), "profiler": ("simple", "advanced", "pytorch", None)}
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "gradient_clip_algorithm": ("norm", "value", None),
+    "profiler": ("simple", "advanced", "pytorch", None),
+}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 
 

@@ -125,7 +125,11 @@ def _is_as_written(raw: bytes) -> bool:
 def load_for(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The checkpoint, if a run that trains exactly so, with this seed, wrote it. Raises as load, ConfigError if not."""
     checkpoint = load(path)
-    there, here = (dict(_flat(_trained_by(node))) for node in (checkpoint["config"], config))
+    try:
+        there = dict(_flat(_trained_by(checkpoint["config"])))
+    except (TypeError, ValueError, AttributeError) as error:  # a number where keys belong
+        raise DamagedCheckpoint(f"{path} holds no config of a run") from error
+    here = dict(_flat(_trained_by(config)))
     missing = "not set"
     differing = [
         f"{key} ({there.get(key, missing)} there, {here.get(key, missing)} here)"
@@ -158,10 +162,12 @@ def load_to_go_on(path: Path, config: Mapping[str, Any], shapes: Mapping[str, tu
     own = checkpoint["callbacks"].get("Checkpoints")
     if not isinstance(own, Mapping) or not all(name in own for name in OF_CHECKPOINTS):
         raise DamagedCheckpoint(f"{path} is no whole checkpoint: it does not say which weights were best so far")
-    best = own["best"].get("state_dict") if isinstance(own["best"], Mapping) else None
-    for weights in (checkpoint["state_dict"], *([] if own["best"] == {} else [best])):
-        found = {name: tuple(x.shape) for name, x in (weights or {}).items() if isinstance(x, Tensor)}
-        if wrong := sorted({*(found.items() ^ shapes.items())}):
+    best = own["best"]
+    tested = [] if best == {} else [best.get("state_dict") if isinstance(best, Mapping) else None]
+    for weights in (checkpoint["state_dict"], *tested):
+        named = weights.items() if isinstance(weights, Mapping) else ()
+        found = {name: tuple(x.shape) for name, x in named if isinstance(x, Tensor)}
+        if wrong := sorted(found.items() ^ shapes.items(), key=str):
             raise DamagedCheckpoint(f"{path} holds weights of another model: {wrong[0][0]} differs")
     return checkpoint
 
