@@ -74,3 +74,23 @@ def test_bench_says_that_rows_failed(
     assert stopped.value.code == 1
     assert capsys.readouterr().err == "error: 1 rows failed; the first said: failed: no such head\n"
     assert (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("data_prep.listops --out={}/set --train 2 --val 1 --test 1 --seed 0 --min-length 5 --max-length 20", 0),
+        ("lra_mru.train --help", READER_LEFT),
+        ("lra_mru.train --cfg job", READER_LEFT),
+    ],
+)
+def test_no_program_complains_where_nobody_reads(words: str, status: int, tmp_path: Path) -> None:
+    """As in `| true`. What a program makes is made all the same."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", *words.format(tmp_path).split()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert status or (tmp_path / "set/manifest.json").exists()

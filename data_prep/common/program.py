@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from data_prep.common.output import put_line
+
 
 class Clock:
     """Seconds spent on compiling and on making, apart."""
@@ -66,7 +68,7 @@ def run(module: str, out: Path, make: Callable[[Clock], bool]) -> int:
     except KeyboardInterrupt:
         print(f"data_prep.{module}: interrupted, {out} is not there; the same command goes on", file=sys.stderr)
         return 130
-    print(f"{out}: made, {clock}" if made else f"{out}: kept, it holds this data set already")
+    put_line(f"{out}: made, {clock}" if made else f"{out}: kept, it holds this data set already")
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.common.arguments import OneLineParser
+from data_prep.common.output import put_line
 from lra_mru import files
 from lra_mru.certify.certificate import REPEATED, certify, holds, sentences
 from lra_mru.certify.model_machine import ModelMachine
@@ -43,13 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = facts(run, options.max_states, options.max_seconds, options.batch)
         if options.check:
             compare(found, out)
-            print(f"{out}: a second walk finds the same")
+            put_line(f"{out}: a second walk finds the same")
         else:
             files.write_whole(out, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
     except (ConfigError, ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    print("\n".join([f"{run.task.name}, {run.task.variant}: {sentences(found)[0]}", *sentences(found)[1:], f"{out}"]))
+    first, *others = sentences(found)
+    put_line("\n".join([f"{run.task.name}, {run.task.variant}: {first}", *others, f"{out}"]))
     return 0 if holds(found) else 1
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig
@@ -15,8 +16,11 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from lra_mru.engine.errors import ConfigError, one_line, shown
+from lra_mru.model import SequenceModel
+from lra_mru.tasks.base import SequenceTask
 
 logging.getLogger("hydra.utils").addHandler(logging.NullHandler())  # it prints what it then raises
+KINDS: dict[str, type] = {"task": SequenceTask, "model": SequenceModel, "trainer": pl.Trainer}
 REFUSALS = (  # what a constructor raises for values that it cannot take, a size beyond all memory among them
     *(ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError, RuntimeError),
     MisconfigurationException,
@@ -26,20 +30,34 @@ REFUSALS = (  # what a constructor raises for values that it cannot take, a size
 def build(node: DictConfig, where: str, **more: Any) -> Any:
     """instantiate(node, **more), after a check of every plain value against the annotations of the constructor.
 
-    Raises: ConfigError in one line for a value of the wrong type, or one that the constructor refuses.
+    Raises: ConfigError in one line for a value of the wrong type, one that the constructor refuses, or a _target_ that
+            makes no task, model or trainer where one is needed
     """
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{where}={shown(node)} says nothing to build: choose one with {where}=<name>")
     check_types(node, where)
     try:
-        return instantiate(node, _convert_="object", **more)  # no OmegaConf container reaches the objects
+        made = instantiate(node, _convert_="object", **more)  # no OmegaConf container reaches the objects
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, REFUSALS):
+        if isinstance(cause, REFUSALS) or (cause is not None and _raised_elsewhere(cause)):
             raise ConfigError(f"{where}: {one_line(cause)}") from error
         if cause is None or isinstance(cause, OmegaConfBaseException):  # no such class, or a key that is missing
             raise ConfigError(f"{where}: {one_line(error)}") from error
         raise
+    if where in KINDS and not isinstance(made, KINDS[where]):
+        needed = KINDS[where].__name__
+        raise ConfigError(f"{where}._target_={node['_target_']} makes a {type(made).__name__}: it must be a {needed}")
+    return made
+
+
+def _raised_elsewhere(error: BaseException) -> bool:
+    """Whether a library's code raised it, of a value that it did not expect: no defect of ours, whatever its type."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return not name.startswith(("lra_mru", "data_prep"))
 
 
 def check_types(node: DictConfig, where: str, function: Callable[..., Any] | None = None) -> None:

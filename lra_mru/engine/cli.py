@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from data_prep.common.output import READER_LEFT, discard_output, until_reader_leaves
 from lra_mru.engine.arguments import explain, nearest
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.help import help_text
@@ -74,11 +75,12 @@ def status_of(error: Exception) -> int:
 def launch(main: Callable[[], None]) -> None:
     """Runs a function made by hydra.main. Exits with 0 only if every run is complete; a defect keeps its traceback."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(CONF))
+        until_reader_leaves(print)(help_text(CONF))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them in its own way
     try:
         main()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("error: interrupted; the same command again goes on from what was saved", file=sys.stderr)
         sys.exit(1)
@@ -88,6 +90,9 @@ def launch(main: Callable[[], None]) -> None:
         job: Callable[..., object] = getattr(main, "__wrapped__", main)
         if passed_through(error, job.__code__):
             raise
+        if isinstance(error, BrokenPipeError):  # `--cfg job | head -1`
+            discard_output()
+            sys.exit(READER_LEFT)
         fail(error)  # before the job began: a folder of Hydra's that cannot be made, a choice without a name
 
 

@@ -85,6 +85,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
         folder,
         resume=cfg.resume,
         config=identity.config | {"seed": cfg.seed},
+        shapes={f"model.{name}": tuple(weight.shape) for name, weight in model.state_dict().items()},
         results_dir=results,
         above=max(identity.records(results), default=0),
         facts={

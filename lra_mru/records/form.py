@@ -5,22 +5,17 @@ Only what the report prints is required; further keys are left alone.
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from lra_mru.records.content import ACC, check_content
 from lra_mru.records.naming import RULE, present_name
 
 DIGEST = "content_sha256"  # of all else in the record; older records have none
 SCHEMAS = (1, 2)  # 1 has no attempts, and its peak memory counts from the start of the process
-ACC = "test/acc"
-MEASURES = {
-    "throughput": ("train_tokens_per_s", "eval_tokens_per_s"),
-    "memory": ("peak_bytes", "activation_bytes_per_token", "state_bytes"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +166,8 @@ def parse(path: Path, raw: Any) -> Record:
     raw = older | raw  # what records did not say before there were sweeps, attempts and a second rule
     stored = [field for field in fields(Record) if field.name != "certificate"]
     record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in stored})
-    _check_numbers(path, record)
+    check_content(path, record)
     folder = Path(record.task) / f"{record.model}-{record.config_hash}"
-    _check_words(path, record)
     names = [f"seed{record.seed}.json", f"seed{record.seed}.attempt{record.attempt}.json"]
     if path.parts[-4:] not in [("runs", *folder.parts, name) for name in names]:
         expected = folder / names[".attempt" in path.name]
@@ -190,39 +184,3 @@ def _field(path: Path, raw: dict[str, Any], name: str, kind: Any) -> Any:
         expected = " or ".join(part.__name__ for part in kinds)
         raise ValueError(f"{path}: {name}={value!r} must be of type {expected}: delete the file and rerun")
     return value
-
-
-def _check_numbers(path: Path, record: Record) -> None:
-    """Every number that the report prints is there, is finite, and an accuracy is one. A loss may be infinite."""
-    for part, names in MEASURES.items():
-        for name in names:
-            value = getattr(record, part).get(name, "missing")
-            if value is not None and not _is_number(value):
-                raise ValueError(f"{path}: {part}/{name}={value!r} must be a number or null: delete the file and rerun")
-    if ACC not in record.metrics:
-        raise ValueError(f"{path}: metric {ACC} is missing: delete the file and rerun")
-    for key, value in {**record.metrics, **record.floors}.items():
-        if (key in record.floors or "/acc" in key) and not (_is_number(value) and 0 <= value <= 1):
-            raise ValueError(f"{path}: {key}={value!r} must be between 0 and 1: delete the file and rerun")
-    for key in record.metrics:
-        if key == ACC or key.startswith(f"{ACC}@"):
-            count = record.metrics.get(key.replace("acc", "num_examples"), 0)
-            if not _is_number(count) or count < 1:
-                raise ValueError(
-                    f"{path}: {key} has {count} test examples, must be 1 or more: delete the file and rerun"
-                )
-    if record.git is not None and type(record.git.get("dirty")) is not bool:
-        raise ValueError(f"{path}: git/dirty must be true or false: delete the file and rerun")
-
-
-def _check_words(path: Path, record: Record) -> None:
-    """Names of files and folders come from them, and cells of tables."""
-    for name in ("model", "task", "budget"):
-        if not re.fullmatch(r"[\w.+-]+", getattr(record, name)):
-            raise ValueError(f"{path}: {name}={getattr(record, name)!r} must be letters, digits and . + - _: rerun")
-    if record.trials < 1:
-        raise ValueError(f"{path}: trials={record.trials} must be at least 1: delete the file and rerun")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

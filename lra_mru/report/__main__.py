@@ -1,4 +1,7 @@
-"""`python -m lra_mru.report`, or lra-report: make the leaderboard, and with --readme the short table of a README."""
+"""`python -m lra_mru.report`, or lra-report: make the leaderboard, and with --readme the short table of a README.
+
+With --check, say of each record whether it can join the leaderboard, and write nothing.
+"""
 
 import sys
 from pathlib import Path
@@ -7,16 +10,29 @@ from data_prep.common.arguments import OneLineParser
 from data_prep.common.output import until_reader_leaves
 from lra_mru.places import MY_RESULTS
 from lra_mru.report import records_of, write_leaderboard, write_readme
+from lra_mru.report.check import check_paths
 
 
 @until_reader_leaves
 def main() -> int:
-    """Exit status 0 if all was written from all records, 1 with a line on stderr for what failed or was left out."""
+    """Exit status 0 if all was written from all records, 1 with a line on stderr for what failed or was left out.
+
+    With --check: 0 if every record can join, 1 if not, 2 for a path that holds none.
+    """
     here = Path("results") if Path("results").is_dir() else MY_RESULTS
     parser = OneLineParser(prog="python -m lra_mru.report", description=__doc__)
     parser.add_argument("--results", type=Path, default=here, help=f"folder that holds runs/ (default: {here})")
     parser.add_argument("--readme", type=Path, help="file whose leaderboard block to replace")
+    parser.add_argument(
+        "--check", type=Path, nargs="+", metavar="PATH", help="records, or folders of records, to check"
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="with --check: where their weights may lie")
     arguments = parser.parse_args()
+    if arguments.check:
+        try:
+            return 1 if check_paths(arguments.check, results=arguments.results, runs=arguments.runs) else 0
+        except ValueError as error:
+            parser.error(str(error))
     try:
         if arguments.readme is not None:
             write_readme(arguments.results, arguments.readme)

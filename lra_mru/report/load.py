@@ -6,7 +6,8 @@ further ones beside it, seed<k>.attempt<n>.json: the newest attempt counts, and 
 
 from pathlib import Path
 
-from lra_mru.records.form import ACC, MEASURES, Record, load_record
+from lra_mru.records.content import ACC, MEASURES
+from lra_mru.records.form import Record, load_record
 
 __all__ = ["ACC", "MEASURES", "Record", "load_attempts", "load_good", "load_records"]
 SHARED = ("variant", "budget", "num_params", "bidirectional", "pooling")  # by all seeds of one configuration

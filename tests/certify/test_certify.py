@@ -17,6 +17,7 @@ from lra_mru.certify.run import Run
 from lra_mru.certify.verdict import judge
 from lra_mru.certify.walk import Walk, walk
 from lra_mru.engine.build import build
+from lra_mru.report import __main__ as report
 from lra_mru.tasks.machine import NO_STATE
 
 WRITE_0, WRITE_1, IGNORE_0, IGNORE_1, READ = range(5)
@@ -180,6 +181,15 @@ def test_vectors_are_refused(composed):
         task.machine()
 
 
+def report_check(monkeypatch, capsys, runs="runs"):
+    """What the report says of a record and the certificate beside it. The run is custom: it cannot join."""
+    monkeypatch.setattr(sys, "argv", ["report", "--check", "my_results", "--runs", runs])
+    assert report.main() == 1
+    (line,) = capsys.readouterr().out.splitlines(keepends=True)
+    assert "its budget is custom" in line
+    return line
+
+
 def test_the_command_writes_checks_and_refuses(composed, tmp_path, monkeypatch, capsys):
     """A run of a second, as a user makes it; then its certificate, a second walk, and an edited one."""
     monkeypatch.chdir(tmp_path)
@@ -195,8 +205,13 @@ def test_the_command_writes_checks_and_refuses(composed, tmp_path, monkeypatch, 
     assert found["task"] == "parity"
     assert main(["runs/parity", "--check"]) == 1
     assert "a second walk finds the same" in capsys.readouterr().out
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert "; its certificate holds: a second walk finds the same\n" in report_check(monkeypatch, capsys)
     path.write_text(json.dumps(found | {"grade": "every word"}))
     assert_refused_in_one_line(main, ["runs/parity", "--check"], "finds another grade", capsys)
+    said = report_check(monkeypatch, capsys)
+    assert f"its certificate is not confirmed: {path.relative_to(tmp_path)}: a second walk finds another grade" in said
+    assert "cannot be verified here: no weights at elsewhere/parity/" in report_check(monkeypatch, capsys, "elsewhere")
     assert_refused_in_one_line(main, ["runs/parity", "--max-states", "0"], "max_states=0 must be at least 1", capsys)
     assert_refused_in_one_line(main, ["nowhere"], "nowhere: no best.ckpt", capsys)
     assert_refused_in_one_line(main, ["runs/parity", "--max-sates", "3"], "unrecognized arguments", capsys)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 from support import without_clock
@@ -12,14 +13,17 @@ from lra_mru import files
 from lra_mru.engine import run
 from lra_mru.engine.build import build
 from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.engine.measuring import failing_length
 from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.preflight import check_ranks
 from lra_mru.engine.preflight.rehearsal import Rehearsal
 from lra_mru.engine.recording import record, summary, tracking
 from lra_mru.engine.saving import checkpoint_files
 from lra_mru.engine.saving.attempts import Attempt
+from lra_mru.engine.saving.checkpoint_files import WholeFiles
 from lra_mru.engine.saving.checkpoints import Checkpoints
 from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.tasks.base import SequenceTask
 
 STEPS_AFTER_FIT = [
     (Checkpoints, "write_best"),
@@ -28,12 +32,16 @@ STEPS_AFTER_FIT = [
     (SequenceClassifier, "test_step"),
     (SequenceClassifier, "on_test_epoch_end"),
     (Speedometer, "on_test_end"),
+    (WholeFiles, "load_checkpoint"),
+    (SequenceTask, "test_dataloader_for"),
     (run, "report_metrics"),
     (Speedometer, "throughput"),
     (summary, "activation_bytes_per_token"),
     (summary, "code_version"),
     (summary, "library_versions"),
     (summary, "load"),
+    (summary, "failing_lengths"),
+    (summary, "setup_of"),
     (summary, "weights_sha256"),
     (record, "write_record"),
     (Attempt, "note"),
@@ -57,7 +65,8 @@ def untrainable(monkeypatch):
 
 
 def test_whatever_breaks_after_training_the_same_command_writes_the_record(go, untrainable, monkeypatch, tmp_path):
-    unbroken = without_clock(go("bmru", where="unbroken")[1])
+    measured = ("bmru", "failing_length.cap=16", "failing_length.rows=4")
+    unbroken = without_clock(go(*measured, where="unbroken")[1])
     trained, fit = [False], pl.Trainer.fit
 
     def fit_and_arm(*arguments, **named):
@@ -76,10 +85,34 @@ def test_whatever_breaks_after_training_the_same_command_writes_the_record(go, u
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, broken)
             with pytest.raises(ZeroDivisionError):
-                go()
+                go(*measured)
         untrainable()
         assert bool(list((tmp_path / "a/results").rglob("seed0*.json"))) is (name == "publish")
-    assert without_clock(go()[1]) == unbroken
+    assert without_clock(go(*measured)[1]) == unbroken
+
+
+def test_a_failing_length_beyond_all_memory_costs_no_record(go, untrainable, monkeypatch, capfd):
+    def no_memory(model, task, T, rows, device):
+        if T > task.T:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+        return np.full(rows, failing_length.NEVER)
+
+    monkeypatch.setattr(failing_length, "_wrong", no_memory)
+    record = go("lru", "failing_length.cap=100", "failing_length.rows=4")[1]
+    assert record["failing_length"] == {"rows": 4, "cap": 100, "reached": 8, "at": {"0.9": None, "1.0": None}}
+    assert "no memory for 4 sequences at T=16; measured up to T=8" in capfd.readouterr().err
+
+
+def test_a_run_that_died_in_its_failing_length_gives_its_record_without_it(go, untrainable, monkeypatch, tmp_path):
+    """As if it was killed for its memory."""
+    with monkeypatch.context() as patch:
+        patch.setattr(summary, "failing_lengths", lambda *_, cap, **__: None if cap == 8 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            go("bmru", "failing_length.cap=100")
+    untrainable()
+    (kept,) = tmp_path.rglob("last.ckpt")
+    record = go("bmru", f"resume={kept}")[1]
+    assert (record["steps"], record["failing_length"]) == (20, None)
 
 
 @pytest.mark.parametrize(

@@ -155,11 +155,14 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(go, stopped, folder, 
     assert (warned in err) == (damage != "missing")
 
 
-def test_a_run_without_any_good_checkpoint_starts_anew_and_says_so(go, stopped, folder, unbroken, capfd):
+def test_a_run_without_any_good_checkpoint_says_what_to_type(go, stopped, folder, unbroken):
     for name in ("last.ckpt", "previous.ckpt"):
         (folder() / name).write_bytes(b"")
-    assert without_clock(go("bmru", *LEARNING)[1]) == unbroken
-    assert "has no checkpoint that can be read; starting anew" in capfd.readouterr().err
+    with pytest.raises(ConfigError, match=r"last.ckpt is cut short, .*; .*previous.ckpt is cut short, .*resume=none"):
+        go("bmru", *LEARNING)
+    record = go("bmru", *LEARNING, "resume=none")[1]
+    assert (without_clock(record), record["attempt"]) == (unbroken, 2)
+    assert sorted(p.name for p in folder().glob("*.ckpt")) == ["last.ckpt", "previous.ckpt"]
 
 
 class Hostile:
@@ -170,15 +173,18 @@ class Hostile:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize("how", ["auto", "path"])
-def test_a_hostile_pickle_is_refused_and_never_run(go, stopped, folder, tmp_path, how):
+def test_a_hostile_pickle_is_refused_and_never_run(go, stopped, folder, unbroken, tmp_path, capfd):
     path, trap = folder() / "last.ckpt", tmp_path / "trap"
     good = checkpoint_files.load(path)
     torch.save(good | {"callbacks": Hostile(trap)}, path)
     with pytest.raises(ConfigError, match=r"last.ckpt is refused: it holds more than tensors and plain values .*mkdir"):
-        go("bmru", *LEARNING, "resume=auto" if how == "auto" else f"resume={path}")
+        go("bmru", *LEARNING, f"resume={path}")
+    assert without_clock(go("bmru", *LEARNING)[1]) == unbroken  # of its own choice a run takes the one before
+    assert "last.ckpt is refused: it holds more than tensors and plain values" in capfd.readouterr().err
     assert not trap.exists()
-    torch.load(path, weights_only=False)  # the trap works: it is the loading that does not step into it
+    torch.load(
+        path.with_name("last.ckpt.damaged1"), weights_only=False
+    )  # the trap works: loading does not step into it
     assert trap.exists()
 
 

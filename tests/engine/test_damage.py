@@ -1,6 +1,7 @@
 """Damage to what is kept, and folders that moved: seen, told, and gone on with from what is good."""
 
 import json
+import os
 import random
 import shutil
 
@@ -11,7 +12,7 @@ from support import without_clock
 from lra_mru.engine import run as run_module
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.recording.record import Identity
-from lra_mru.engine.saving import checkpoint_files
+from lra_mru.engine.saving import attempts, checkpoint_files
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.model import SequenceModel
 from lra_mru.records.form import load_record
@@ -77,6 +78,89 @@ def test_a_flipped_bit_falls_back_to_the_checkpoint_before(go, stopped, folder, 
     assert f"resuming {folder()}/previous.ckpt" in out
 
 
+def put(path, kind, good):
+    """Puts something else where the checkpoint `good` was; most of it with a whole seal, as another program may."""
+    remove(path)
+    content = checkpoint_files.load(good)
+    weights, config, callbacks = content["state_dict"], content["config"], content["callbacks"]
+    others = {
+        "other config": {"config": config | {"seed": 9}},
+        "other weights": {"state_dict": {name: x.reshape(-1)[:1] for name, x in weights.items()}},
+        "other names": {"state_dict": {f"{name}_": x for name, x in weights.items()}},
+        "no weights": {"state_dict": {}},
+        "text for weights": {"state_dict": dict.fromkeys(weights, "text")},
+        "no optimizer": {"optimizer_states": None},
+        "no callbacks": {"callbacks": {}},
+        "no step": {"global_step": "seven"},
+        "other best": {"callbacks": {"Checkpoints": callbacks["Checkpoints"] | {"best": {"step": 1}}}},
+    }
+    if kind == "folder":
+        path.mkdir()
+    elif kind in ("link to nothing", "link to itself"):
+        path.symlink_to(path.name if kind == "link to itself" else "nowhere")
+    elif kind in others:
+        checkpoint_files.save(content | others[kind], path.with_name("other"))
+        path.with_name("other").rename(path)
+    else:
+        torch.save([1] if kind == "list" else {"state_dict": 1, "config": {}}, path)
+
+
+def remove(path):
+    path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+
+
+KINDS = [
+    "folder",
+    "link to nothing",
+    "link to itself",
+    "list",
+    "number",
+    "other config",
+    "other weights",
+    "other names",
+]
+KINDS += ["no weights", "text for weights", "no optimizer", "no callbacks", "no step", "other best"]
+
+
+def test_whatever_stands_for_a_checkpoint_the_one_before_is_gone_on_with(go, stopped, folder, monkeypatch, capfd):
+    begin, calls = run_module.begin, []
+    monkeypatch.setattr(run_module, "begin", lambda *a, **named: calls.append((a, named)) or begin(*a, **named))
+    go("bmru", "resume=none")  # to learn how a run begins
+    (arguments, named) = calls[0]
+    shutil.rmtree(folder().with_name("attempt2"))
+    last, previous = folder() / "last.ckpt", folder() / "previous.ckpt"
+    newer, older, good = last.read_bytes(), previous.read_bytes(), folder().with_name("good")
+    good.write_bytes(newer)
+
+    def began():
+        attempt = begin(*arguments, **named | {"resume": "auto", "finished": lambda: False})
+        attempt.close()
+        return attempt.checkpoint
+
+    for number, kind in enumerate(KINDS, 1):
+        put(last, kind, good)
+        capfd.readouterr()
+        assert began() == previous, kind
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.endswith(f"; falling back to the checkpoint before it; it is kept as last.ckpt.damaged{number}"), (
+            kind
+        )
+        assert not os.path.lexists(last)  # else the next save would push it onto previous.ckpt
+        put(last, kind, good)
+        put(previous, kind, good)
+        with pytest.raises(ConfigError, match="nothing is left to go on from: resume=none starts anew, and") as caught:
+            began()
+        assert "\n" not in str(caught.value)
+        for path, content in ((last, newer), (previous, older)):
+            remove(path)
+            path.write_bytes(content)
+    assert began() == last
+    last.unlink()
+    previous.unlink()
+    assert began() is None
+    assert "had come to step 10, but its checkpoints are gone; starting anew" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("content", [None, "", '{"run": "copy_f', "[1]", '{"results_dir": 3, "record": 4}'])
 def test_a_run_goes_on_without_its_notes(go, stopped, folder, content, capfd):
     notes = folder() / "attempt.json"
@@ -131,6 +215,28 @@ def test_a_run_that_another_process_has_just_finished_is_not_done_again(go, monk
     monkeypatch.setattr(SequenceClassifier, "training_step", lambda *_: pytest.fail("trained again"))
     assert go()[0] == path
     assert len(list(path.parents[4].glob("runs/copy_first/*/seed0/attempt*"))) == 1
+
+
+@pytest.mark.parametrize("moment", ["newest", "acquire"])
+def test_a_record_that_another_process_writes_while_this_one_decides_is_seen(go, monkeypatch, moment):
+    """Eight writers of one run found it: the record came between the look for it and the look at the attempt."""
+    path, _ = go()
+    away = path.with_name("away")
+    path.rename(away)
+    owner = attempts if moment == "newest" else attempts.Attempt
+    original = getattr(owner, moment)
+
+    def meanwhile(*arguments):
+        found = original(*arguments) if moment == "acquire" else None
+        if away.exists():
+            away.rename(path)  # the other process
+        return original(*arguments) if moment == "newest" else found
+
+    monkeypatch.setattr(owner, moment, meanwhile)
+    monkeypatch.setattr(SequenceClassifier, "training_step", lambda *_: pytest.fail("trained again"))
+    assert go()[0] == path
+    assert len(list(path.parents[4].glob("runs/copy_first/*/seed0/attempt*"))) == 1
+    assert not attempts.files.is_held(next(path.parents[4].glob("runs/copy_first/*/seed0/attempt1/lock")))
 
 
 def test_best_weights_are_nothing_to_go_on_from(go, folder):

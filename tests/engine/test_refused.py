@@ -42,7 +42,9 @@ from lra_mru.engine.preflight.ranges import RANGES, _leaves, _matches, check_ran
         ("trainer.precision=fast", "trainer.precision=fast: there is no such precision"),
         ("compile=maybe", "compile="),
         ("task.seed=5", "task.seed=5: a run has one seed, and seed=0"),
-        ("+trainer.gradient_clip_algorithm=some", "trainer.gradient_clip_algorithm=some must be norm or value"),
+        ("+trainer.profiler=1.5", "trainer.profiler=1.5 must be simple, advanced, pytorch or null"),
+        ("results_dir=${foo}", "results_dir: "),
+        ("+trainer.gradient_clip_algorithm=some", "trainer.gradient_clip_algorithm=some must be norm, value or null"),
     ],
 )
 def test_a_key_that_would_do_nothing_and_a_choice_that_is_none_are_named(composed, override, message):
@@ -143,6 +145,15 @@ def test_every_shipped_choice_passes(composed):
     for experiment in (ROOT / "conf/experiment").glob("*.yaml"):
         cfg = composed(f"experiment={experiment.stem}")
         check(cfg, cfg.task._target_.split(".")[-2])
+
+
+def test_what_makes_something_else_and_what_a_library_refuses_are_named():
+    for part, kind in [("task", "SequenceTask"), ("model", "SequenceModel"), ("trainer", "Trainer")]:
+        with pytest.raises(ConfigError, match=f"{part}._target_=os.getcwd makes a str: it must be a {kind}"):
+            build(OmegaConf.create({"_target_": "os.getcwd"}), part)
+    strategy = {"_target_": "pytorch_lightning.strategies.FSDPStrategy", "sharding_strategy": {"a": 1}}
+    with pytest.raises(ConfigError, match=r"trainer.strategy: 'dict' object has no attribute 'name'"):
+        build(OmegaConf.create(strategy), "trainer.strategy")
 
 
 def test_an_experiment_says_nothing_of_another_task(composed):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lra_mru.engine.console import warn
 from lra_mru.engine.errors import ConfigError
 from lra_mru.model import SequenceModel
 from lra_mru.spec import NO_TARGET, Batch
@@ -33,7 +34,7 @@ def failing_lengths(
     steps are, and the length is read off the first error of each; else it is found by bisection.
 
     Returns: {"rows", "cap", "reached": longest T that was tried, "at": {bar: T, or None where none failed}}; reached is
-             below cap where the model's own maximum is
+             below cap where the model's own maximum is, or where memory ends
     """
     found: dict[float, int | None] = dict.fromkeys(bars)
     reached, T = 0, task.T
@@ -43,7 +44,13 @@ def failing_lengths(
         while any(length is None for length in found.values()):
             if model.max_length is not None and task.num_steps(T) > model.max_length:
                 break
-            errors = read(model, task, T, rows, device)
+            try:
+                errors = read(model, task, T, rows, device)
+            except (MemoryError, RuntimeError) as error:
+                if not _is_of_memory(error):
+                    raise
+                warn(f"failing length: no memory for {rows} sequences at T={T}; measured up to T={reached}")
+                break
             for bar in bars:
                 if found[bar] is None and (errors < NEVER).mean() > 1 - bar:
                     search = (
@@ -55,6 +62,10 @@ def failing_lengths(
                 break
             T = min(2 * T, cap)
     return {"rows": rows, "cap": cap, "reached": reached, "at": {str(bar): found[bar] for bar in bars}}
+
+
+def _is_of_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 Errors = NDArray[np.int64]

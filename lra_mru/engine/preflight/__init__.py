@@ -24,6 +24,7 @@ from lra_mru.places import RESULTS
 from lra_mru.records.naming import precision_name
 from lra_mru.tasks.base import SequenceTask
 
+CHOICES = {"gradient_clip_algorithm": ("norm", "value", None), "profiler": ("simple", "advanced", "pytorch", None)}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 
 
@@ -32,8 +33,8 @@ def check(cfg: DictConfig, task: str) -> None:
 
     Raises: ConfigError
     """
-    check_folders(cfg)
     check_kinds(cfg)
+    check_folders(cfg)
     check_keys(cfg)
     check_types(cfg.optim, "optim", make_optimizer)
     check_ranges(cfg)
@@ -44,10 +45,9 @@ def check(cfg: DictConfig, task: str) -> None:
         raise ConfigError(f"trainer.precision={precision}: there is no such precision{nearest(precision, PRECISIONS)}")
     if "seed" in cfg.task and cfg.task.seed != cfg.seed:
         raise ConfigError(f"task.seed={cfg.task.seed}: a run has one seed, and seed={cfg.seed}; leave task.seed out")
-    if cfg.trainer.get("gradient_clip_algorithm") not in (None, "norm", "value"):
-        raise ConfigError(
-            f"trainer.gradient_clip_algorithm={cfg.trainer.gradient_clip_algorithm} must be norm or value"
-        )
+    for name, choices in CHOICES.items():
+        if (value := cfg.trainer.get(name)) not in choices:
+            raise ConfigError(f"trainer.{name}={value} must be {', '.join(map(str, choices[:-1]))} or null")
     check_experiment(task)
     check_devices(cfg)
 

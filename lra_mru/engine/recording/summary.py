@@ -9,6 +9,7 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from omegaconf import DictConfig
 
+from lra_mru.engine.console import say
 from lra_mru.engine.measuring.bandwidth import copy_bytes_per_s, least_step_bytes
 from lra_mru.engine.measuring.failing_length import failing_lengths
 from lra_mru.engine.measuring.memory import activation_bytes_per_token
@@ -67,7 +68,7 @@ def summarize(
             for suffix, steps in sets.items()
             if limit is not None and steps > limit
         },
-        "failing_length": failing(cfg, model, task, device),
+        "failing_length": failing(cfg, model, task, device, trained=trainer.global_step >= trainer.max_steps),
         "floors": floors,
         "throughput": meter.throughput(trainer.world_size),
         "memory": meter.memory.figures()
@@ -95,12 +96,23 @@ def summarize(
     }
 
 
-def failing(cfg: DictConfig, model: SequenceModel, task: SequenceTask, device: torch.device) -> dict[str, Any] | None:
-    """The failing lengths of the tested weights; None where they are not asked for."""
+def failing(
+    cfg: DictConfig, model: SequenceModel, task: SequenceTask, device: torch.device, *, trained: bool
+) -> dict[str, Any] | None:
+    """The failing lengths of the tested weights; None where they are not asked for.
+
+    trained: False before training, in the rehearsal: then at the trained length alone
+    """
     asked = cfg.failing_length
     if asked.cap is None or not isinstance(task, GeneratedTask):
         return None
-    return failing_lengths(model, task, cap=asked.cap, rows=asked.rows, bars=list(asked.bars), device=device)
+    if trained:
+        say(
+            f"  measuring the failing length up to {asked.cap:,}; if it never ends: resume=<last.ckpt> with a smaller "
+            "failing_length.cap, or null, trains nothing again"
+        )
+    cap, rows = (asked.cap, asked.rows) if trained else (task.T, 1)
+    return failing_lengths(model, task, cap=cap, rows=rows, bars=list(asked.bars), device=device)
 
 
 def setup_of(cfg: DictConfig, trainer: pl.Trainer) -> dict[str, Any]:

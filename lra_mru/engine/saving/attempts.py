@@ -138,18 +138,18 @@ def open_attempt(
         folder.mkdir(parents=True, exist_ok=True)
         while True:
             with files.locked(folder / "lock"):  # who starts in the same instant decides one after the other
-                if finished():
-                    return None
                 last = newest(folder, results_dir) if go_on else None
-                if last is None or last.record or last.number <= above:
+                if last and (last.record or last.number <= above):
+                    last = None  # it has come to its end
+                held = last is not None and last.acquire()
+                if finished():  # asked last: whoever works on it may write the record at any moment before
+                    if last:
+                        last.close()
+                    return None
+                if last is None:
                     return _new(folder, results_dir, above, facts)
-                if last.acquire():
-                    _sweep(last.path)
-                    lost = {} if last.notes else dict(facts)
-                    if not last.notes:
-                        warn(f"{last.path}/attempt.json cannot be read; its checkpoints are gone on with")
-                    last.note(**_worker(), results_dir=last.relative(results_dir), **lost)
-                    return last
+                if held:
+                    return _take_over(last, results_dir, facts)
             if time.monotonic() >= deadline:
                 break
             time.sleep(0.1)
@@ -171,6 +171,17 @@ def _new(folder: Path, results_dir: Path, above: int, facts: Mapping[str, Any]) 
     return attempt
 
 
+def _take_over(attempt: Attempt, results_dir: Path, facts: Mapping[str, Any]) -> Attempt:
+    for leftover in (*attempt.path.glob(".*.tmp"), *attempt.path.glob("new-*.ckpt")):
+        leftover.unlink(missing_ok=True)  # what a killed process was writing
+    lost: Mapping[str, Any] = {}
+    if not attempt.notes:
+        lost = facts
+        warn(f"{attempt.path}/attempt.json cannot be read; its checkpoints are gone on with")
+    attempt.note(**_worker(), results_dir=attempt.relative(results_dir), **lost)
+    return attempt
+
+
 def _worker() -> dict[str, Any]:
     """Who works on an attempt; it has not decided yet where to start from."""
     return {"pid": os.getpid(), "host": socket.gethostname(), "start": UNDECIDED}
@@ -188,9 +199,3 @@ def join_attempt(folder: Path) -> Attempt:
             return held[-1]
         time.sleep(0.1)
     raise ConfigError(f"{folder}: the first process of this run opened no attempt within {JOIN_WAIT_S:.0f} s")
-
-
-def _sweep(path: Path) -> None:
-    """Removes what a killed process was writing."""
-    for leftover in (*path.glob(".*.tmp"), *path.glob("new-*.ckpt")):
-        leftover.unlink(missing_ok=True)

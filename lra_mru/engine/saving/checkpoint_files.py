@@ -15,12 +15,24 @@ from pytorch_lightning.plugins import TorchCheckpointIO
 from torch import Tensor
 
 from lra_mru import files
-from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.engine.errors import ConfigError, RunError, one_line
 from lra_mru.records.naming import computed
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 SEAL = b"sha256="  # and the digest of all bytes before it: the comment that a zip file may end with
 SEAL_BYTES = len(SEAL) + 64
+
+
+PARTS = {  # what a run needs to go on, beside its weights
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": Mapping,
+    "callbacks": Mapping,
+    "global_step": int,
+    "epoch": int,
+    "pytorch-lightning_version": str,
+}
+OF_CHECKPOINTS = ("best", "random", "seconds", "resumes")  # what the callback Checkpoints keeps
 
 
 class DamagedCheckpoint(ConfigError):
@@ -61,9 +73,12 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises: DamagedCheckpoint; ConfigError for a file that holds more than tensors and plain values
     """
-    if not path.is_file():
-        raise ConfigError(f"{path}: there is no such checkpoint")
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such checkpoint") from error
+    except OSError as error:  # a folder, a loop of links, a disk that fails
+        raise DamagedCheckpoint(f"{path} cannot be read ({error.strerror})") from error
     if not _is_zip(raw):
         raise DamagedCheckpoint(f"{path} is cut short, or no checkpoint of this suite")
     if not _is_as_written(raw):
@@ -75,8 +90,8 @@ def load(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path} is refused: it holds more than tensors and plain values ({' '.join(wanted.split())[:120]})"
         ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise DamagedCheckpoint(f"{path} cannot be read ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # an unpickler raises anything on bytes that no pickler wrote
+        raise DamagedCheckpoint(f"{path} cannot be read ({type(error).__name__}: {one_line(error)[:120]})") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(k), Mapping) for k in ("state_dict", "config")):
         raise DamagedCheckpoint(f"{path} is no checkpoint of this suite")
     return content
@@ -108,9 +123,9 @@ def _is_as_written(raw: bytes) -> bool:
 
 
 def load_for(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint, if a run of exactly this config and seed wrote it. Raises as load, and ConfigError if not."""
+    """The checkpoint, if a run that trains exactly so, with this seed, wrote it. Raises as load, ConfigError if not."""
     checkpoint = load(path)
-    there, here = (dict(_flat(computed(node) | {"seed": node.get("seed")})) for node in (checkpoint["config"], config))
+    there, here = (dict(_flat(_trained_by(node))) for node in (checkpoint["config"], config))
     missing = "not set"
     differing = [
         f"{key} ({there.get(key, missing)} there, {here.get(key, missing)} here)"
@@ -118,7 +133,36 @@ def load_for(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         if there.get(key, missing) != here.get(key, missing)
     ]
     if differing:
-        raise ConfigError(f"resume={path} is of another config; these differ: {', '.join(differing)}")
+        raise ConfigError(f"{path} is of another config; these differ: {', '.join(differing)}")
+    return checkpoint
+
+
+def _trained_by(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides how a run trains: all that it computes, but for what is measured afterwards."""
+    return {k: v for k, v in computed(config).items() if k != "failing_length"} | {"seed": config.get("seed")}
+
+
+def load_to_go_on(path: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The checkpoint, if training can go on from it.
+
+    shapes: of the weights of the run's model, by name
+
+    Raises: as load_for; ConfigError for weights alone; DamagedCheckpoint if a part is missing or of another form
+    """
+    checkpoint = load_for(path, config)
+    if "optimizer_states" not in checkpoint:
+        raise ConfigError(f"it holds weights to test, and nothing to train on with; give {LAST} beside it")
+    for name, kind in PARTS.items():
+        if not isinstance(checkpoint.get(name), kind):
+            raise DamagedCheckpoint(f"{path} is no whole checkpoint: it holds no {name}")
+    own = checkpoint["callbacks"].get("Checkpoints")
+    if not isinstance(own, Mapping) or not all(name in own for name in OF_CHECKPOINTS):
+        raise DamagedCheckpoint(f"{path} is no whole checkpoint: it does not say which weights were best so far")
+    best = own["best"].get("state_dict") if isinstance(own["best"], Mapping) else None
+    for weights in (checkpoint["state_dict"], *([] if own["best"] == {} else [best])):
+        found = {name: tuple(x.shape) for name, x in (weights or {}).items() if isinstance(x, Tensor)}
+        if wrong := sorted({*(found.items() ^ shapes.items())}):
+            raise DamagedCheckpoint(f"{path} holds weights of another model: {wrong[0][0]} differs")
     return checkpoint
 
 
