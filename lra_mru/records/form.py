@@ -28,6 +28,8 @@ class Record:
     """One run, with the fields of its JSON file.
 
     trials: configurations of the sweep that this one was chosen from; 1 where there was none
+    command: what repeats the run; None where it was started from Python, or by a version that did not say
+    curve: pairs (step, validation accuracy), by step; empty in older records
     git:   commit and dirty flag of the source; None where it was no git checkout
     failing_length: rows, cap, longest T tried, and for each bar the T at which too few are right, or None; None where
            it was not measured
@@ -38,6 +40,8 @@ class Record:
     attempt: int
     trials: int
     name_rule: int
+    command: str | None
+    curve: list[Any]
 
     model: str
     task: str
@@ -167,8 +171,9 @@ def parse(path: Path, raw: Any) -> Record:
         found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
         read = " and ".join(map(str, SCHEMAS))
         raise ValueError(f"{path}: schema {found!r}, this report reads {read}: use the version that wrote it, or rerun")
-    older = {"trials": 1, "name_rule": 1, "failing_length": None} | ({"attempt": 1} if raw["schema"] == 1 else {})
-    raw = older | raw  # what records did not say before there were sweeps, attempts and a second rule
+    older = {"trials": 1, "name_rule": 1, "failing_length": None, "command": None, "curve": []}
+    older |= {"attempt": 1} if raw["schema"] == 1 else {}
+    raw = older | raw  # what records did not say before there were sweeps, attempts, curves and a second rule
     stored = [field for field in fields(Record) if field.name != "certificate"]
     record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in stored})
     _check_numbers(path, record)
@@ -211,6 +216,9 @@ def _check_numbers(path: Path, record: Record) -> None:
                 raise ValueError(
                     f"{path}: {key} has {count} test examples, must be 1 or more: delete the file and rerun"
                 )
+    for point in record.curve:
+        if not (isinstance(point, list) and len(point) == 2 and all(map(_is_number, point)) and 0 <= point[1] <= 1):
+            raise ValueError(f"{path}: curve holds {point!r}, must be [step, accuracy]: delete the file and rerun")
     if record.git is not None and type(record.git.get("dirty")) is not bool:
         raise ValueError(f"{path}: git/dirty must be true or false: delete the file and rerun")
 
