@@ -69,6 +69,7 @@ class Record:
     pooling: str
     finished_at: str
     certificate: dict[str, Any] | None = None  # of the file beside the record, if there is one
+    link: str = ""  # from the page that shows it to its file; the report sets it
 
     @property
     def run(self) -> tuple[str, ...]:
@@ -171,10 +172,10 @@ def parse(path: Path, raw: Any) -> Record:
         found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
         read = " and ".join(map(str, SCHEMAS))
         raise ValueError(f"{path}: schema {found!r}, this report reads {read}: use the version that wrote it, or rerun")
-    older = {"trials": 1, "name_rule": 1, "failing_length": None, "command": None, "curve": []}
+    older: dict[str, Any] = {"trials": 1, "name_rule": 1, "failing_length": None, "command": None, "curve": []}
     older |= {"attempt": 1} if raw["schema"] == 1 else {}
     raw = older | raw  # what records did not say before there were sweeps, attempts, curves and a second rule
-    stored = [field for field in fields(Record) if field.name != "certificate"]
+    stored = [field for field in fields(Record) if field.name not in ("certificate", "link")]
     record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in stored})
     _check_numbers(path, record)
     folder = Path(record.task) / f"{record.model}-{record.config_hash}"

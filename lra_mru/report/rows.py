@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -41,11 +42,13 @@ class Row:
         number of sequences allows; None elsewhere.
 
             bound = 0.05 ** (1 / n)         the one-sided bound of Clopper and Pearson for n successes out of n
+
+        All seeds are tested on the same sequences, so more seeds do not make n larger.
         """
         records = [record for record in self.records if metric in record.metrics]
         if not records or any(record.metrics[metric] < 1 for record in records):
             return None
-        return (1 - CONFIDENCE) ** (1 / sum(num_sequences(record, metric) for record in records))
+        return (1 - CONFIDENCE) ** (1 / min(num_sequences(record, metric) for record in records))
 
     def skipped(self, metric: str) -> str | None:
         """Why seeds have no such metric; None if all have it."""
@@ -77,8 +80,8 @@ def middle(records: Iterable[Record], part: str, name: str) -> float | None:
 
 
 def num_examples(record: Record, metric: str) -> int:
-    """Test examples behind an accuracy."""
-    return int(record.metrics[metric.replace("acc", "num_examples")])
+    """Test examples behind an accuracy, of steps or of whole sequences."""
+    return int(record.metrics[re.sub(r"(seq_)?acc", "num_examples", metric)])
 
 
 def num_sequences(record: Record, metric: str) -> int:
