@@ -14,6 +14,7 @@ from lra_mru.places import MY_RESULTS, RESULTS
 from lra_mru.report.figures.accuracy import draw
 from lra_mru.report.figures.front import draw_front
 from lra_mru.report.load import Record, load_good
+from lra_mru.report.page import page
 from lra_mru.report.pareto import load_good_sweeps
 from lra_mru.report.sections import make_sections
 from lra_mru.report.tables.csv import leaderboard_csv
@@ -24,7 +25,7 @@ BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
 
 
 def write_leaderboard(results_dir: Path) -> Path:
-    """Make leaderboard.md, leaderboard.csv and figures/*.png in `results_dir` from all good records under its runs/.
+    """Make leaderboard.md, .csv, index.html and figures/*.png in `results_dir` from all good records under its runs/.
 
     A record or sweep that cannot be read costs its own row, a line of the page, and a warning on stderr.
 
@@ -55,7 +56,9 @@ def _files(results_dir: Path) -> dict[Path, bytes]:
             files[results_dir / "figures" / f"sweep_{sweep.study}.png"] = draw_front(sweep)
     files[results_dir / "leaderboard.csv"] = leaderboard_csv(sections).encode()
     parts = [leaderboard(sections), *map(sweep_section, sweeps), *left_out(results_dir, complaints)]
-    files[results_dir / "leaderboard.md"] = "\n".join(parts).encode()
+    text = "\n".join(parts)
+    files[results_dir / "leaderboard.md"] = text.encode()
+    files[results_dir / "index.html"] = page(text, sections, sweeps).encode()
     return files
 
 

@@ -94,11 +94,11 @@ def num_sequences(record: Record, metric: str) -> int:
     return min(rows or num_examples(record, metric), num_examples(record, metric))
 
 
-def grouped(records: Iterable[Record], key: Callable[[Record], object]) -> list[tuple]:
-    """(key, records with that key) by ascending key."""
-    groups: dict[object, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[key(record)].append(record)
+def grouped(members: Iterable[Any], key: Callable[[Any], object]) -> list[tuple]:
+    """(key, members with that key) by ascending key."""
+    groups: dict[object, list[Any]] = defaultdict(list)
+    for member in members:
+        groups[key(member)].append(member)
     return sorted(groups.items(), key=lambda item: item[0])
 
 

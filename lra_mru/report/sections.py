@@ -28,8 +28,7 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """The name under which code hosts link its heading."""
-        return re.sub(r"[^\w\- ]", "", self.title.lower()).replace(" ", "-")
+        return anchor(self.title)
 
     @property
     def slug(self) -> str:
@@ -109,6 +108,11 @@ class Section:
             for key in keys
             if any(other.get(key) != own.get(key) for other in others)
         )
+
+
+def anchor(title: str) -> str:
+    """The name under which code hosts link a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def make_sections(records: list[Record]) -> list[Section]:

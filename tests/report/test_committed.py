@@ -8,7 +8,7 @@ import pytest
 from lra_mru.report import BEGIN, readme_block, with_block, write_leaderboard
 
 REPOSITORY = Path(__file__).parents[2]
-MADE = ("leaderboard.md", "leaderboard.csv")
+MADE = ("leaderboard.md", "leaderboard.csv", "index.html")
 
 
 def copy_of_present(target: Path) -> Path:
@@ -75,4 +75,6 @@ def test_a_number_edited_by_hand_is_found(present: Path) -> None:
     write_leaderboard(present / "results")
     page = present / "results" / "leaderboard.md"
     page.write_text(page.read_text().replace("L", "l", 1))
-    assert differing(present) == ["results/leaderboard.md"]
+    page = page.with_name("index.html")
+    page.write_text(page.read_text().replace("100.00", "99.00", 1))
+    assert differing(present) == ["results/leaderboard.md", "results/index.html"]

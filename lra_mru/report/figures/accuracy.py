@@ -5,6 +5,7 @@ A model keeps its colour and its marker in every figure (report/order.py).
 
 import io
 import math
+from itertools import pairwise
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from lra_mru.report.order import Look, look_of
 from lra_mru.report.sections import Section
 from lra_mru.report.tables.cells import percent
 
-LABEL_ROOM = 0.95  # inches from one labelled length to the next
+CHARACTER, GAP = 0.072, 0.08  # inches: of a tick label on average, and between two
 ZERO_AT = 1 / 8  # of the shortest other length: where length 0 stands on a logarithmic axis
 LINES = ("-", "--", ":", "-.")  # of several rows of one model
 KEY = "Dots: seeds. Line or mark: mean. Bar: 95 % interval of the mean, drawn within 0 to 100 %. Dashed: floors."
@@ -41,11 +42,11 @@ def _against_length(section: Section) -> Figure:
     height = max(4.0, 1.3 + LINE * (len(rows) + 1))
     figure, axes = blank(left=0.65, right=2.35, top=0.7, bottom=0.72, height=height)
     places = _places(section)
-    last = max(places)
+    last, apart = max(places), _apart(list(places.values()), len(rows))
     ends = []  # (accuracy at the right edge, label, colour, marker, whether the row reaches that edge)
     for i, row in enumerate(rows):
         look, line = look_of(row.model), LINES[section.namesakes(row, rows).index(row) % len(LINES)]
-        shift = 10 ** (0.035 * (i - (len(rows) - 1) / 2))  # side by side, so that equal results stay visible
+        shift = apart ** (i - (len(rows) - 1) / 2)  # side by side, so that equal results stay visible
         points = [(length, found) for length, metric in section.points if (found := row.summary(metric))]
         means = [100 * summary.mean for _, summary in points]
         xs = [places[length] * shift for length, _ in points]
@@ -63,7 +64,7 @@ def _against_length(section: Section) -> Figure:
     axes.set(xscale="log", xlim=(low, high), ylim=(-4, 106), yticks=range(0, 101, 25))
     axes.set_xticks(list(places.values()), _tick_labels(section, places, math.log(high / low)))
     axes.minorticks_off()
-    axes.set(xlabel="sequence length T, number of test sequences", ylabel="test accuracy (%)")
+    axes.set(xlabel="sequence length T, and n test sequences of it", ylabel="test accuracy (%)")
     _label_ends(axes, ends, gap=110 * LINE / (height - 1.42))
     return _titled(figure, section)
 
@@ -75,23 +76,29 @@ def _places(section: Section) -> dict[int, float]:
     return {length: length or shortest * ZERO_AT for length in lengths}
 
 
+def _apart(places: list[float], num_rows: int) -> float:
+    """The factor from one row to the next: a hundredth of the axis, and less where lengths stand close together."""
+    closest = min(b / a for a, b in pairwise(places))
+    return min((places[-1] / places[0]) ** 0.012, closest ** (0.5 / num_rows))
+
+
 def _tick_labels(section: Section, places: dict[int, float], span: float) -> list[str]:
-    """Length and number of sequences where there is room; empty elsewhere. The trained length and the last come first.
+    """Length and number of sequences where there is room, else nothing; the trained length and the last come first.
 
     span: of the axis, natural logarithm
     """
-    width = WIDTH - 3.0  # inches between the margins
+    scale = (WIDTH - 3.0) / span  # 3 inches of margins
+    labels, half = {}, {}
+    for length, metric in section.points:
+        name = f"{length:,} (trained)" if metric == ACC else f"{length:,}"
+        size = f"n = {' or '.join(f'{n:,}' for n in section.num_sequences(metric))}"
+        labels[length], half[length] = f"{name}\n{size}", CHARACTER * max(len(name), len(size)) / 2
+    at = {length: math.log(place) * scale for length, place in places.items()}
     kept: list[int] = []
     for length in [section.trained_length, max(places), *places]:
-        at = math.log(places[length])
-        if all(abs(at - math.log(places[other])) * width / span >= LABEL_ROOM for other in kept):
+        if all(abs(at[length] - at[other]) >= half[length] + half[other] + GAP for other in kept):
             kept.append(length)
-    labels = []
-    for length, metric in section.points:
-        sizes = " or ".join(f"{n:,}" for n in section.num_sequences(metric))
-        trained = " (trained)" if metric == ACC else ""
-        labels.append(f"{length:,}{trained}\n{sizes} sequences" if length in kept else "")
-    return labels
+    return [label if length in kept else "" for length, label in labels.items()]
 
 
 def _label_ends(axes: Axes, ends: list[tuple[float, str, Look, bool]], gap: float) -> None:

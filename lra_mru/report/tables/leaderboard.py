@@ -7,9 +7,8 @@ from lra_mru.report.tables.overview import overview
 from lra_mru.report.tables.section import section_text
 
 HOW_TO_MAKE_ONE = "No records yet. Make one: `python train.py model=bmru task=copy_first budget=quick seed=0`"
-INTRODUCTION = """\
-Made from {num_records} by `python -m lra_mru.report`; edits are overwritten.
-"""
+INTRODUCTION = "Made from {num_records} by `python -m lra_mru.report`; edits are overwritten.\n"
+PAGE_LINK = "To sort, to filter and to look into its figures: [index.html](index.html), one file for a browser.\n"
 EXPLANATION = """\
 <details><summary>How to read the tables</summary>
 
@@ -42,7 +41,9 @@ def leaderboard(sections: list[Section]) -> str:
     num_records = sum(len(section.records) for section in sections)
     introduction = INTRODUCTION.format(num_records=f"{num_records} record{'s' if num_records > 1 else ''}")
     matrix = make_matrix(sections)
-    return "\n".join(["# Leaderboard\n", introduction, overview(matrix), EXPLANATION, *map(section_text, sections)])
+    return "\n".join(
+        ["# Leaderboard\n", introduction, PAGE_LINK, overview(matrix), EXPLANATION, *map(section_text, sections)]
+    )
 
 
 def short_table(sections: list[Section], link: str) -> str:

@@ -34,8 +34,8 @@ def matrix_table(lines: Sequence[Line], page: str = "") -> str:
     models = models_of(lines)
     body = []
     for line in lines:
-        name = f"[{line.name}]({page}#{line.section.anchor})" if line.metric == ACC else "…"
-        body.append([f"{name}{length_of(line)}", *(_cell(line, model) for model in models)])
+        name = f"[{line.name}]({page}#{line.section.anchor}){length_of(line)}"
+        body.append([name, *(_cell(line, model) for model in models)])
     return markdown_table(["task", *models], body)
 
 

@@ -2,6 +2,7 @@
 
 from lra_mru.report.load import ACC
 from lra_mru.report.published import published_failing_lengths, published_rows
+from lra_mru.report.rows import grouped
 from lra_mru.report.sections import Section
 from lra_mru.report.tables.cells import (
     accuracy,
@@ -64,13 +65,14 @@ def _notes(section: Section) -> str:
     ]
     metrics = section.accuracy_metrics
     lines.append(f"- Test sequences: {', '.join(_size(section, metric) for metric in metrics)}")
+    for trials, rows in grouped(section.rows, lambda row: max(record.trials for record in row.records)):
+        if trials > 1:
+            lines.append(f"- {', '.join(map(section.label, rows))}: one of {trials} trials of a sweep")
     for row in section.rows:
         for record in (record for record in row.records if record.attempt > 1):
             lines.append(
                 f"- {section.label(row)}, seed {record.seed}: attempt {record.attempt}, the newest that finished"
             )
-        if (trials := max(record.trials for record in row.records)) > 1:
-            lines.append(f"- {section.label(row)}: one of {trials} trials of a sweep")
         if distinction := section.distinction(row):
             lines.append(f"- {section.label(row)}: {distinction}")
         for metric in metrics:
