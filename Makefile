@@ -1,9 +1,10 @@
-# make train: everything up to a leaderboard row.   make test: every check.   make test-gpu: what needs a GPU.   make setup: .venv alone.
+# make train: everything up to a leaderboard row.   make test: every check.   make test-gpu: what needs a GPU.
+# make results: the runs that the leaderboard lacks.   make setup: .venv alone.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?= model=bmru task=listops budget=quick
 
-.PHONY: train setup test test-gpu check clean
+.PHONY: train setup results test test-gpu check clean
 
 train: setup
 	@$(BIN)/python train.py $(ARGS)
@@ -17,6 +18,9 @@ setup: .venv/installed
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+results: setup
+	$(BIN)/python -m lra_mru.evidence results_dir=results $(ARGS_EVIDENCE)
 
 check: setup
 	$(BIN)/ruff format --check .

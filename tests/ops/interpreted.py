@@ -11,13 +11,10 @@ import json
 import os
 import sys
 
-import numpy as np
 import torch
-import triton
-import triton.runtime.interpreter
 from ops.op_cases import TOLERANCE, OpCase, assert_close, in_double, op_cases, outputs_and_gradients
-from triton.runtime.interpreter import ScanOps
 
+from lra_mru.bench.kernels.interpreter import scan_whole_tiles
 from lra_mru.ops import selective_scan
 from lra_mru.ops._gpu import tiling
 from lra_mru.ops._register import PASSES, overload
@@ -25,25 +22,6 @@ from lra_mru.ops.table_scan.gpu import CHUNK as TABLE_CHUNK
 
 COMMON = (torch.float32, torch.complex64)  # at every length; other dtypes at two
 INTERPRETED = TOLERANCE | {torch.bfloat16: 2**-5}  # the interpreter rounds towards zero: products lose three times 2^-7
-
-
-def scan_in_log_steps(self, inputs):  # type: ignore[no-untyped-def]
-    """tl.associative_scan on whole tiles; the interpreter's own calls Python for every element, 100 x slower.
-
-    It brackets like a GPU, not from left to right, so that a combine that is not associative is caught.
-    """
-    axis, current = self.axis, [x.handle.data for x in inputs]
-    length, distance = current[0].shape[axis], 1
-    assert not self.reverse
-    while distance < length:  # np.roll keeps the shape; what it wraps around is dropped below
-        left = [self.to_tensor(np.roll(d, distance, axis), x.dtype) for d, x in zip(current, inputs, strict=True)]
-        right = [self.to_tensor(d, x.dtype) for d, x in zip(current, inputs, strict=True)]
-        combined = self.combine_fn.fn(*left, *right)
-        combined = combined if isinstance(combined, tuple) else (combined,)
-        keep = (np.arange(length) >= distance).reshape([-1 if i == axis else 1 for i in range(current[0].ndim)])
-        current = [np.where(keep, y.handle.data, d) for y, d in zip(combined, current, strict=True)]
-        distance *= 2
-    return [self.to_tensor(d, x.dtype) for d, x in zip(current, inputs, strict=True)]
 
 
 def call_what_is_registered_for_cuda(op: str, library: torch.library.Library) -> None:
@@ -68,8 +46,6 @@ def compare(op_case: OpCase, shape: tuple[int, int, int], form: str) -> dict[str
 
 def main(op: str) -> None:
     assert os.environ.get("TRITON_INTERPRET") == "1"
-    assert triton.__version__.startswith("3."), "scan_in_log_steps stands in for a private method of Triton 3"
-    stock = ScanOps.generic_scan
     importlib.import_module(f"lra_mru.ops.{op}")
     library = torch.library.Library("lra_mru", "IMPL")
     call_what_is_registered_for_cuda(op, library)
@@ -78,8 +54,7 @@ def main(op: str) -> None:
     torch.use_deterministic_algorithms(True)  # torch.empty gives NaN
     cases = [case for case in op_cases(set(TOLERANCE) - {torch.complex128}) if case.op == op]
     print(json.dumps(compare(cases[0], (1, 3, 2), "stock scan")), flush=True)
-    ScanOps.generic_scan = scan_in_log_steps
-    assert stock is not scan_in_log_steps
+    scan_whole_tiles()
     for case in cases:
         for length in lengths if case.dtype in COMMON else (3, block + 1):
             print(json.dumps(compare(case, (1, length, 5), "one pass")), flush=True)

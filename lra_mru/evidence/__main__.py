@@ -1,0 +1,68 @@
+"""python -m lra_mru.evidence [LIST] [--tasks ..] [--models ..] [--rates ..] [--seeds ..] [--jobs N] [key=value ...]"""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from lra_mru.engine import cli
+from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.evidence.declared import read
+from lra_mru.evidence.queue import Queue
+from lra_mru.places import RESULTS
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; python -m lra_mru.evidence --help says what there is")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = Parser(prog="python -m lra_mru.evidence", description="Runs what is missing of a declared list of runs.")
+    made.add_argument(
+        "--list", type=Path, default=RESULTS / "evidence.yaml", help="the list (default: the shipped one)"
+    )
+    made.add_argument("--tasks", type=_words, help="only these of the list's tasks, e.g. delayed_mnist,flip_flop")
+    made.add_argument("--models", type=_words, help="only these of its models, e.g. bmru,hybrid")
+    made.add_argument("--rates", type=_numbers, help="learning rates in place of the list's; one: nothing to choose")
+    made.add_argument("--seeds", type=_integers, help="seeds in place of the list's")
+    made.add_argument("--jobs", type=int, default=1, help="runs at once: they share cores and GPUs (default: 1)")
+    made.add_argument("--dry", action="store_true", help="only say how many runs are missing")
+    made.add_argument("overrides", nargs="*", help="for every run, e.g. results_dir=results task.mnist_dir=<folder>")
+    return made
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(word) for word in text.split(",")]
+
+
+def _integers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def evidence() -> None:
+    said = parser().parse_intermixed_args()
+    if said.jobs < 1:
+        raise ConfigError(f"--jobs={said.jobs} must be at least 1")
+    declared = read(said.list).narrowed(tasks=said.tasks, models=said.models, rates=said.rates, seeds=said.seeds)
+    queue = Queue(declared, said.overrides, jobs=said.jobs)
+    if said.dry:
+        print(f"{len(declared.cells)} cells, {queue.missing()} runs to do at least")
+        return
+    queue.run()
+
+
+def main() -> None:
+    try:
+        evidence()
+    except (ConfigError, RunError) as error:
+        cli.fail(error)
+    except KeyboardInterrupt:
+        cli.fail(RunError("interrupted before a run began"))
+
+
+if __name__ == "__main__":
+    main()

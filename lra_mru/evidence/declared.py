@@ -1,0 +1,100 @@
+"""The declared list of runs: models x tasks x seeds x rates, read from one YAML file that anyone can narrow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lra_mru.engine.arguments import nearest
+from lra_mru.engine.errors import ConfigError
+
+KEYS = {"budget", "rates", "seeds", "groups"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell of the matrix: a model on a task. words: what train.py is told to make it so."""
+
+    task: str
+    model: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.model}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """cells: most important first; rates: learning rates to choose from at seeds[0]; one rate is no choice."""
+
+    cells: tuple[Cell, ...]
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+    def narrowed(
+        self,
+        *,
+        tasks: Sequence[str] | None,
+        models: Sequence[str] | None,
+        rates: Sequence[float] | None,
+        seeds: Sequence[int] | None,
+    ) -> "Declared":
+        """Only what is named; None leaves all. Raises: ConfigError for a name that is not in the list"""
+        _check_known("--tasks", tasks, [cell.task for cell in self.cells])
+        _check_known("--models", models, [cell.model for cell in self.cells])
+        cells = tuple(
+            cell
+            for cell in self.cells
+            if (tasks is None or cell.task in tasks) and (models is None or cell.model in models)
+        )
+        if not cells:
+            raise ConfigError("--tasks and --models: the list has none of these models on any of these tasks")
+        return Declared(cells=cells, rates=tuple(rates or self.rates), seeds=tuple(seeds or self.seeds))
+
+
+def read(path: Path) -> Declared:
+    """Raises: ConfigError in one line for a file that cannot be read or does not say what it must"""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{path}: cannot be read as a list of runs ({reason})") from error
+    if not isinstance(content, dict) or set(content) != KEYS:
+        raise ConfigError(f"{path}: a list of runs has the keys {', '.join(sorted(KEYS))} and no others")
+    cells = [cell for group in _list(path, content, "groups", dict) for cell in _cells(path, group, content["budget"])]
+    if len({(cell.task, cell.model) for cell in cells}) < len(cells):
+        raise ConfigError(f"{path}: a model stands twice at one task")
+    return Declared(
+        cells=tuple(cells),
+        rates=tuple(float(rate) for rate in _list(path, content, "rates", (int, float))),
+        seeds=tuple(_list(path, content, "seeds", int)),
+    )
+
+
+def _cells(path: Path, group: Mapping[str, Any], budget: Any) -> list[Cell]:
+    tasks = group.get("tasks")
+    if set(group) != {"tasks", "models"} or not isinstance(tasks, dict) or not isinstance(budget, str):
+        raise ConfigError(f"{path}: a group has tasks, each with a name and what train.py is told, and models")
+    return [
+        Cell(task=str(task), model=model, words=(f"model={model}", *str(words).split(), f"budget={budget}"))
+        for task, words in tasks.items()
+        for model in _list(path, group, "models", str)
+    ]
+
+
+def _list(path: Path, node: Mapping[str, Any], key: str, kind: type | tuple[type, ...]) -> list[Any]:
+    found = node[key]
+    if not isinstance(found, list) or not found or not all(isinstance(item, kind) for item in found):
+        names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        raise ConfigError(f"{path}: {key}={found!r} must be a list of {names}, not an empty one")
+    return found
+
+
+def _check_known(name: str, said: Sequence[str] | None, known: Sequence[str]) -> None:
+    for word in said or ():
+        if word not in known:
+            raise ConfigError(
+                f"{name}={word}: the list has {', '.join(dict.fromkeys(known))}{nearest(word, set(known))}"
+            )

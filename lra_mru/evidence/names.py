@@ -1,0 +1,59 @@
+"""Which run a cell, a rate and a seed make: Hydra's answer, remembered for as long as no file of conf/ changes."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+
+from lra_mru import files
+from lra_mru.engine.recording.record import Identity, identify
+from lra_mru.engine.sweep.overrides import compose_one
+from lra_mru.places import CONF
+from lra_mru.records.naming import RULE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The identities of runs. A thousand runs are named in no time by what `file` remembers; Hydra needs minutes.
+
+    file: JSON, made anew where it is missing, damaged, or of other configs
+    """
+
+    file: Path
+
+    def of(self, wanted: Sequence[tuple[str, Sequence[str], float]]) -> list[Identity]:
+        """The identity at seed 0 of each (model, words for train.py, rate). Raises: ConfigError for a wrong word"""
+        version, known = self._version(), self._known()
+        keys = [json.dumps([version, model, *words, rate]) for model, words, rate in wanted]
+        new = {key: choice for key, choice in zip(keys, wanted, strict=True) if key not in known}
+        if new:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                known |= {key: self._asked(model, words, rate) for key, (model, words, rate) in new.items()}
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            files.write_whole(self.file, json.dumps(known, indent=0).encode(), overwrite=True)
+        return [
+            Identity(model=choice[0], seed=0, config={}, **known[key]) for key, choice in zip(keys, wanted, strict=True)
+        ]
+
+    def _asked(self, model: str, words: Sequence[str], rate: float) -> dict[str, str]:
+        cfg = compose_one([*words, f"optim.lr={rate!r}"])
+        found = identify(cfg, model=model, task=HydraConfig.get().runtime.choices["task"])
+        return {"task": found.task, "budget": found.budget, "config_hash": found.config_hash}
+
+    def _known(self) -> dict[str, dict[str, str]]:
+        try:
+            found = json.loads(self.file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _version(self) -> str:
+        """A digest of all that a name depends on: the configs and the rule."""
+        digest = hashlib.sha256(str(RULE).encode())
+        for path in sorted(CONF.rglob("*.yaml")):
+            digest.update(str(path.relative_to(CONF)).encode() + path.read_bytes())
+        return digest.hexdigest()[:16]

@@ -1,0 +1,135 @@
+"""The queue of runs behind the leaderboard: real runs, each once, the rate by validation alone, and nothing twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from support import MODELS, ROOT, TINY_COPY
+
+from lra_mru.engine.errors import ConfigError
+from lra_mru.evidence.declared import read
+from lra_mru.evidence.queue import Queue, validation
+
+CONTENT = {
+    "budget": "quick",
+    "rates": [0.001, 0.01],
+    "seeds": [5, 6],
+    "groups": [{"tasks": {"tiny": "task=copy_first"}, "models": ["lru"]}],
+}
+SETTINGS = [word for word in TINY_COPY if word not in ("task=copy_first", "budget=quick", "trainer.max_steps=20")]
+OVERRIDES = [*SETTINGS, "results_dir=r", "runs_dir=w"]
+
+
+@pytest.fixture
+def evidence(tmp_path):
+    """evidence("--jobs", "2", ..., steps=3, groups=...) -> a started process on the tiny list."""
+
+    def start(*arguments, steps=3, **changes):
+        (tmp_path / "list.yaml").write_text(yaml.safe_dump(CONTENT | changes))
+        command = [sys.executable, "-m", "lra_mru.evidence", "--list", "list.yaml", *arguments, *OVERRIDES]
+        return subprocess.Popen(
+            [*command, f"trainer.max_steps={steps}"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return start
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def test_the_rate_that_validation_chooses_gets_all_seeds_and_a_second_call_starts_nothing(evidence, tmp_path):
+    status, out, err = finish(evidence())
+    assert (status, err) == (0, ""), out
+    assert out.startswith("1 cells, 3 runs to do")
+    tried = {path: json.loads(path.read_text()) for path in tmp_path.glob("w/evidence/results/runs/**/seed5.json")}
+    kept = {path: json.loads(path.read_text()) for path in tmp_path.glob("r/runs/**/seed*.json")}
+    assert sorted(record["config"]["optim"]["lr"] for record in tried.values()) == [0.001, 0.01]
+    best = max(tried.values(), key=lambda record: validation(record["metrics"]))
+    assert {(r["seed"], r["config"]["optim"]["lr"]) for r in kept.values()} == {
+        (seed, best["config"]["optim"]["lr"]) for seed in (5, 6)
+    }
+    assert best in kept.values()  # the same run, not another
+    assert {record["trials"] for record in kept.values()} == {2}
+    status, out, _ = finish(evidence())
+    assert (status, len(out.splitlines())) == (0, 1)
+    assert out.startswith("1 cells, 0 runs to do")
+
+
+def test_a_stopped_queue_goes_on_with_the_run_it_was_at(evidence, tmp_path):
+    process = evidence("--rates", "0.001", "--seeds", "5", steps=10**6)
+    while not list(tmp_path.glob("w/**/last.ckpt")):
+        time.sleep(0.1)
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    status, _, err = finish(process)
+    assert (status, err) == (1, "error: stopped; the same command goes on where it was\n")
+    log = (tmp_path / "w/evidence/logs/tiny-lru-optim.lr=0.001-seed=5.log").read_text()
+    assert "go on with: the same command again" in log
+    assert "Traceback" not in log
+
+
+def test_a_run_that_fails_costs_no_other_cell(evidence, tmp_path):
+    groups = [{"tasks": {"odd": "task=copy_first +foo=1", "tiny": "task=copy_first"}, "models": ["lru"]}]
+    status, out, err = finish(evidence("--rates", "0.001", "--seeds", "5", groups=groups))
+    assert status == 1
+    assert err.startswith("error: 1 runs failed: odd lru optim.lr=0.001 seed=5: ")
+    assert "foo" in err
+    assert "Traceback" not in out + err
+    assert len(list(tmp_path.glob("r/runs/**/seed5.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--tasks", "tiyn"], "--tasks=tiyn: the list has tiny; did you mean tiny?"),
+        (["--jobs", "0"], "--jobs=0 must be at least 1"),
+        (["--seeds", "x"], "argument --seeds: invalid _integers value: 'x'"),
+        (["seed=3"], "seed=3: give key=value"),
+        (["model.d_modle=3"], "model.d_modle: there is no such key; did you mean"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_starts(evidence, tmp_path, arguments, says):
+    status, out, err = finish(evidence(*arguments))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert says in err
+    assert not list(tmp_path.glob("**/seed*"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seeds": []}, {"rates": ["a"]}, {"seed": 1}, {"groups": [{"tasks": ["x"], "models": ["lru"]}]}, {"budget": 3}],
+)
+def test_a_list_that_says_less_than_it_must_is_refused(tmp_path, changes):
+    path = tmp_path / "list.yaml"
+    path.write_text(yaml.safe_dump(CONTENT | changes))
+    with pytest.raises(ConfigError, match=str(path)):
+        read(path)
+
+
+def test_the_shipped_list_names_models_and_tasks_that_exist(composed):
+    declared = read(ROOT / "results/evidence.yaml")
+    assert {cell.model for cell in declared.cells} <= set(MODELS)
+    for words in {cell.words[1:] for cell in declared.cells}:
+        assert composed("model=bmru", *words).budget.name == "quick"
+
+
+def test_what_holds_for_one_task_is_left_out_for_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("lra_mru.evidence.queue.Names.of", lambda self, wanted: [None] * len(wanted))
+    declared = read(ROOT / "results/evidence.yaml").narrowed(
+        tasks=["delayed_mnist", "gaussian"], models=["bmru"], rates=None, seeds=None
+    )
+    queue = Queue(declared, ["task.mnist_dir=m", f"runs_dir={tmp_path}"], jobs=1)
+    told = {cell.task: "task.mnist_dir=m" in words for cell, words in queue.words.items()}
+    assert told == {"delayed_mnist": True, "gaussian": False}
