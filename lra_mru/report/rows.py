@@ -13,6 +13,8 @@ from lra_mru.records.naming import computed
 from lra_mru.report.load import Record
 from lra_mru.report.stats import CONFIDENCE, Summary, summarise
 
+PROVEN = "every word"  # the grade of a certificate that holds at every length
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -49,6 +51,11 @@ class Row:
         if not records or any(record.metrics[metric] < 1 for record in records):
             return None
         return (1 - CONFIDENCE) ** (1 / min(num_sequences(record, metric) for record in records))
+
+    @property
+    def proven_seeds(self) -> list[int]:
+        """Seeds with a certificate that they are right on every word, at every length."""
+        return [r.seed for r in self.records if r.certificate and r.certificate["grade"] == PROVEN]
 
     def skipped(self, metric: str) -> str | None:
         """Why seeds have no such metric; None if all have it."""

@@ -135,7 +135,7 @@ def test_one_command_stands_beside_each_row(results: Path) -> None:
 
 def test_commands_that_differ_in_more_than_the_seed_stay_apart(results: Path, write_record: WriteRecord) -> None:
     for seed, more in enumerate(["", " optim.lr=0.003"]):
-        write_record(seed=seed, command=f"python train.py seed={seed}{more}")
+        write_record(seed=seed, command=f"python train.py seed={seed}{more} results_dir=<results_dir>")
     write_record(seed=2)  # of a version that did not say
     assert rerun(sections(results)[0].rows[0].records) == [
         "python train.py seed=0",

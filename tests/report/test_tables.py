@@ -10,9 +10,9 @@ from hydra.utils import instantiate
 
 from lra_mru.report import readme_block, write_leaderboard
 from lra_mru.report.load import load_records
-from lra_mru.report.published import PUBLISHED, published_rows
 from lra_mru.report.sections import Section, make_sections
 from lra_mru.report.tables.cells import percent
+from lra_mru.report.tables.published import PUBLISHED, published_rows
 
 WriteRecord = Callable[..., Path]
 OFFICIAL = "length 500-2000, depth 10, 2-10 arguments, 96,000 rows"

@@ -55,7 +55,8 @@ def _against_length(section: Section) -> Figure:
             seeds_and_interval(axes, summary, look, x, upwards=True)
         reached = points[-1][0]
         until = "" if reached == last else f" (to {reached:,})"
-        ends.append((means[-1], f"{section.label(row)}{until}", look, not until))
+        until += f", ∞ proven {len(row.proven_seeds)} of {len(row.records)}" if row.proven_seeds else ""
+        ends.append((means[-1], f"{section.label(row)}{until}", look, reached == last))
     if (floor := section.best_floor()) is not None:
         axes.axhline(100 * floor, color=GREY, linewidth=0.9, linestyle=DASHES, zorder=1)
         ends.append((100 * floor, f"best floor, {percent(floor)} %", Look(GREY, ""), True))

@@ -1,7 +1,7 @@
 // Figures: accuracy against length or beside the floors, learning curves, accuracy against a cost.
 "use strict";
 
-const number = d3.format(",.6~g");
+const number = d3.format(",.6~r");
 
 // Empty axes, so many pixels wide. x and y are D3 scales without a range.
 function axes(holder, spec, { width, height, left = 46, right = 16, x, y, ticks }) {
@@ -17,7 +17,7 @@ function axes(holder, spec, { width, height, left = 46, right = 16, x, y, ticks 
   const label = (text) => svg.append("text").attr("class", "label").text(text);
   label(spec.x).attr("x", (left + width - right) / 2).attr("y", height - 6).attr("text-anchor", "middle");
   if (y.bandwidth) return { svg, width, top, bottom, left, right, height };
-  const yAxis = d3.axisLeft(y).ticks(5).tickSizeOuter(0).tickSizeInner(-(width - left - right)).tickPadding(6);
+  const yAxis = d3.axisLeft(y).ticks(5, number).tickSizeOuter(0).tickSizeInner(-(width - left - right)).tickPadding(6);
   svg.append("g").attr("class", "axis").attr("transform", `translate(${left},0)`).call(yAxis);
   label(spec.y).attr("transform", `translate(12,${(top + height - bottom) / 2}) rotate(-90)`).attr("text-anchor", "middle");
   return { svg, width, top, bottom, left, right, height };
@@ -129,9 +129,7 @@ function drawCurves(holder, spec, hidden, width) {
 // Filled and joined: what no other row beats in both. Hollow: what another beats.
 function drawScatter(holder, spec, hidden, width) {
   const points = onlyShown(spec.points, hidden);
-  const x = d3.scaleLinear(d3.extent(spec.points, (p) => p.x), [0, 1]);
-  const [low, high] = x.domain();
-  x.domain([low - 0.08 * (high - low || low), high + 0.08 * (high - low || low)]);
+  const x = d3.scaleLinear([0, 1.08 * d3.max(spec.points, (p) => p.x)], [0, 1]); // from 0: a cost is a ratio
   const y = d3.scaleLinear(padded(...d3.extent(spec.points, (p) => p.y)), [0, 1]);
   const { svg } = axes(holder, spec, { width, height: 300, left: 52, x, y });
   const front = points.filter((point) => point.front).sort((a, b) => a.x - b.x);
@@ -139,5 +137,23 @@ function drawScatter(holder, spec, hidden, width) {
   for (const point of points) {
     const mark = addMark(svg, x(point.x), y(point.y), { model: point.model, text: point.label, link: point.link });
     drawShape(mark, point.model, 80, point.front);
+  }
+}
+
+// Speed or memory against length; on logarithmic axes a power is a straight line.
+function drawCosts(holder, spec, hidden, width) {
+  const all = spec.series.flatMap((one) => one.points);
+  const lengths = [...new Set(all.map((point) => point[0]))].sort(d3.ascending);
+  const [low, high] = d3.extent(all, (point) => point[1]);
+  const x = d3.scaleLog([lengths[0] / 1.2, lengths.at(-1) * 1.2], [0, 1]);
+  const y = d3.scaleLog([low / 1.3, high * 1.3], [0, 1]);
+  const { svg } = axes(holder, spec, { width, height: 320, left: 66, x, y, ticks: lengths.map((length) => [length, number(length)]) });
+  for (const one of onlyShown(spec.series, hidden)) {
+    const line = d3.line((point) => x(point[0]), (point) => y(point[1]));
+    svg.append("path").attr("class", "line").attr("stroke", colourOf(one.model)).attr("d", line(one.points));
+    for (const [length, value] of one.points) {
+      const text = `${one.model}: ${number(value)} at L = ${number(length)}`;
+      drawShape(addMark(svg, x(length), y(value), { model: one.model, text }), one.model, 52);
+    }
   }
 }

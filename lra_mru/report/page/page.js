@@ -1,7 +1,7 @@
 // Puts the page together: sortable tables, the two filters, and every figure drawn for the width at hand.
 "use strict";
 
-const DRAW = { lengths: drawLengths, rows: drawRows, curves: drawCurves, scatter: drawScatter };
+const DRAW = { lengths: drawLengths, rows: drawRows, curves: drawCurves, costs: drawCosts, scatter: drawScatter };
 const hiddenModels = new Set();
 
 function legend(spec) {

@@ -14,6 +14,7 @@ EXPLANATION = (
     "floor; *dirty*: with uncommitted code. —: no row of several seeds, or a length that the model cannot read. A task "
     "that is tested at other lengths than the trained one has two lines: the trained length and the longest."
 )
+PROOF = "*∞ k of n*: so many seeds are proven right at every length, by a walk over all states that they can reach."
 NO_MATRIX = f"No row has {MIN_SEEDS} seeds yet: as soon as one has, an overview of tasks and models stands here.\n"
 
 
@@ -22,7 +23,9 @@ def overview(lines: Sequence[Line], page: str = "") -> str:
     if not lines:
         return NO_MATRIX
     parts = [f"- {sentence}" for sentence in findings(lines)]
-    return "\n".join([*parts, "", matrix_table(lines, page), f"{EXPLANATION} {budget_of(lines)}", ""])
+    proven = any(row.proven_seeds for line in lines for row in line.cells.values())
+    about = " ".join([EXPLANATION, *([PROOF] if proven else []), budget_of(lines)])
+    return "\n".join([*parts, "", matrix_table(lines, page), about, ""])
 
 
 def budget_of(lines: Sequence[Line]) -> str:
@@ -60,7 +63,8 @@ def cell_text(line: Line, model: str) -> str:
     floor = line.section.best_floor()
     above = None if floor is None else row.seeds_above(floor, line.metric)
     some = f", {above[0]} of {above[1]}" if above and 0 < above[0] < above[1] else ""
-    return f"{text}{some}{', dirty' if row.dirty_seeds else ''}"
+    proven = f", ∞ {len(row.proven_seeds)} of {len(row.records)}" if row.proven_seeds and line.metric != ACC else ""
+    return f"{text}{some}{proven}{', dirty' if row.dirty_seeds else ''}"
 
 
 def _cell(line: Line, model: str) -> str:

@@ -1,7 +1,6 @@
 """One section of the leaderboard: its accuracies, and all that belongs beside them."""
 
 from lra_mru.report.load import ACC
-from lra_mru.report.published import published_failing_lengths, published_rows
 from lra_mru.report.rows import grouped
 from lra_mru.report.sections import Section
 from lra_mru.report.tables.cells import (
@@ -18,6 +17,7 @@ from lra_mru.report.tables.cells import (
     whole,
 )
 from lra_mru.report.tables.details import comparisons, cost_table, seed_table
+from lra_mru.report.tables.published import published_failing_lengths, published_rows
 
 
 def section_text(section: Section) -> str:
