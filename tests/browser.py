@@ -93,6 +93,8 @@ class Browser:
         return found["result"].get("value")
 
     def open(self, path: Path) -> None:
+        """Returns when the page's script says that it has drawn all. Raises: TimeoutError"""
+        self.complaints.clear()
         self.ask("Page.navigate", url=path.resolve().as_uri())
         self.wait_for("document.documentElement?.dataset.ready === 'yes'")
 
@@ -100,7 +102,7 @@ class Browser:
         """Returns as soon as it is true. Raises: TimeoutError"""
         end = time.monotonic() + PATIENCE_S
         while not self.evaluate(condition):
-            if time.monotonic() > end:
+            if self.complaints or time.monotonic() > end:
                 raise TimeoutError(f"{condition} did not come true; complaints: {self.complaints}")
             time.sleep(0.02)
 
@@ -119,6 +121,14 @@ class Browser:
         about = {"key": key, "windowsVirtualKeyCode": codes.get(key, 0)}
         self.ask("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **about)
         self.ask("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def tap(self, element: str) -> None:
+        """A finger on the middle of an element that a JavaScript expression gives."""
+        box = f"(({element}).scrollIntoView({{block: 'center'}}), ({element}).getBoundingClientRect().toJSON())"
+        place = self.evaluate(box)
+        point = {"x": place["x"] + place["width"] / 2, "y": place["y"] + place["height"] / 2}
+        self.ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+        self.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         shot = self.ask("Page.captureScreenshot", captureBeyondViewport=whole)

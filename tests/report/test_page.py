@@ -55,7 +55,6 @@ def column(browser: Browser, k: int) -> list[str]:
 @pytest.mark.skipif(not SHIPPED.exists(), reason="no page was made yet: python -m lra_mru.report")
 def test_the_shipped_page_draws_every_figure_without_a_complaint(browser: Browser, width: int, dark: bool) -> None:
     assert SHIPPED.stat().st_size < MAX_BYTES
-    browser.complaints.clear()
     browser.look(width=width, dark=dark)
     browser.open(SHIPPED)
     assert browser.evaluate(NUM_FIGURES) > 10
@@ -133,6 +132,18 @@ def test_arrow_keys_walk_from_mark_to_mark_and_tell_seed_config_and_record(brows
     browser.press("Escape")
     assert browser.evaluate("document.activeElement.tagName") == "svg"
     assert browser.evaluate("document.getElementById('tip').hidden") is True
+
+
+def test_on_a_phone_the_first_tap_tells_and_the_second_opens_the_record(browser: Browser, small_page: Path) -> None:
+    browser.look(width=390)
+    browser.open(small_page)
+    mark = "document.querySelectorAll('figure')[2].querySelector('.mark')"
+    browser.tap(mark)
+    browser.wait_for("document.activeElement.matches('.mark')")  # the browser takes a moment to call it a tap
+    assert browser.evaluate("document.getElementById('tip').innerText").startswith("bmru: 90.00 ± 0.00 % at 100")
+    assert browser.evaluate("location.pathname").endswith("index.html")
+    browser.tap(mark)
+    browser.wait_for("location.pathname.endsWith('runs/delayed_mnist/bmru-1a2b3c4d/')")
 
 
 def test_the_same_records_give_the_same_page(small_page: Path) -> None:

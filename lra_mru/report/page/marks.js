@@ -52,16 +52,35 @@ function addMark(svg, x, y, { model, text, link }) {
     .attr("transform", `translate(${x},${y})`);
   if (link) mark.attr("href", link);
   mark.append("circle").attr("r", 9).attr("class", "target");
-  mark.on("pointerenter focus", () => showTip(mark.node(), text, link)).on("pointerleave blur", hideTip);
+  mark.on("pointerenter focus", (event) => {
+    if (event.type === "pointerenter") toldBefore = told === mark.node();
+    showTip(mark.node(), text, link);
+  });
+  mark.on("pointerleave blur", (event) => event.pointerType === "touch" || hideTip());
+  // A finger cannot hover: its first tap tells, the second opens the record.
+  mark.on("click", (event) => {
+    if (event.pointerType === "touch" && !toldBefore) event.preventDefault();
+  });
   return mark;
 }
 
+let told = null; // the mark whose note is shown
+let toldBefore = false; // whether it was shown before the finger came down
+
 function showTip(node, text, link) {
+  told = node;
   const tip = document.getElementById("tip");
   tip.replaceChildren(...text.split("\n").map((line) => Object.assign(document.createElement("div"), { textContent: line })));
   if (link) tip.append(Object.assign(document.createElement("div"), { className: "link", textContent: link }));
   tip.hidden = false;
-  const place = node.getBoundingClientRect();
+  placeTip();
+}
+
+// Above its mark, or below where there is no room.
+function placeTip() {
+  if (!told) return;
+  const tip = document.getElementById("tip");
+  const place = told.getBoundingClientRect();
   const [width, height] = [tip.offsetWidth, tip.offsetHeight];
   const left = Math.min(Math.max(4, place.x + place.width / 2 - width / 2), document.documentElement.clientWidth - width - 4);
   tip.style.left = `${left}px`;
@@ -69,6 +88,7 @@ function showTip(node, text, link) {
 }
 
 function hideTip() {
+  told = null;
   document.getElementById("tip").hidden = true;
 }
 

@@ -77,6 +77,8 @@ makeFigures();
 document.getElementById("filter").addEventListener("input", filterNow);
 document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
 filterNow();
+document.addEventListener("pointerdown", (event) => event.target.closest(".mark") || hideTip());
+document.addEventListener("scroll", placeTip, { passive: true });
 // A phone that is turned, a window that is pulled: figures are drawn anew for their width.
 let waiting = 0;
 window.addEventListener("resize", () => {
