@@ -1,5 +1,6 @@
 """The numbers in results/ and in the README are those that the records give: none is edited by hand."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def test_committed_leaderboard_is_what_the_committed_records_give(tracked: Path)
 
 def test_leaderboard_is_what_the_records_beside_it_give(present: Path) -> None:
     assert differing(present) == [], "run: python -m lra_mru.report"
+
+
+def test_no_figure_is_left_over_from_records_that_went(tracked: Path) -> None:
+    figures = tracked / "results" / "figures"
+    before = {path.name for path in figures.glob("*_*.png") if path.stem.endswith(("_quick", "_full", "_custom"))}
+    shutil.rmtree(figures, ignore_errors=True)
+    write_leaderboard(tracked / "results")
+    left_over = before - {path.name for path in figures.iterdir()}
+    assert not left_over, "run: git rm results/figures/<name>"
 
 
 def test_readme_block_is_what_the_records_give(tracked: Path, present: Path) -> None:

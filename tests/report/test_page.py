@@ -124,7 +124,7 @@ def test_arrow_keys_walk_from_mark_to_mark_and_tell_seed_config_and_record(brows
     tip = "document.getElementById('tip').innerText"
     link = "runs/delayed_mnist/bmru-1a2b3c4d/seed10.json"
     first = browser.evaluate(tip).split("\n")
-    assert first == ["bmru, seed 10: 90.00 %", "24,584 parameters, 800 steps", link]
+    assert first == ["bmru, seed 10: 90.00 % at 0", "24,584 parameters, 800 steps", link]
     assert browser.evaluate("document.activeElement.getAttribute('href')") == link
     assert (small_page.parent / link).exists()
     browser.press("ArrowRight")

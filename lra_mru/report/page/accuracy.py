@@ -40,13 +40,14 @@ def _mean(row: Row, section: Section, length: int, metric: str, summary: Summary
     half = summary.half_width or 0.0
     seeds = [[r.seed, rounded(100 * r.metrics[metric]), r.link] for r in row.records if metric in r.metrics]
     sizes = " or ".join(f"{n:,}" for n in section.num_sequences(metric))
-    size = f"{sizes} test sequences {where(metric, section)}"
+    at = f" {where(metric, section)}" if section.lengths else ""
     return {
         "x": length,
         "y": rounded(100 * summary.mean),
         "low": rounded(100 * max(0.0, summary.mean - half)),
         "high": rounded(100 * min(1.0, summary.mean + half)),
-        "note": f"{mean_text(summary)}, n = {summary.n}, {size}",
+        "at": at,
+        "note": f"{mean_text(summary)}{at}, n = {summary.n}, {sizes} test sequences",
         "config": short_config(row.first) + _proof(row),
         "seeds": seeds,
     }

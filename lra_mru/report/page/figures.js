@@ -34,7 +34,7 @@ function interval(svg, model, x1, y1, x2, y2) {
 // A mean and its seeds, each with what it is and where its record lies; at(value) is a place on the page.
 function meanAndSeeds(svg, series, point, at) {
   for (const [seed, value, link] of point.seeds) {
-    const text = `${series.label}, seed ${seed}: ${value.toFixed(2)} %\n${point.config}`;
+    const text = `${series.label}, seed ${seed}: ${value.toFixed(2)} %${point.at}\n${point.config}`;
     const mark = addMark(svg, ...at(value), { model: series.model, text, link });
     mark.append("circle").attr("r", 2.6).attr("class", "seed").attr("fill", colourOf(series.model));
   }
