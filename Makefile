@@ -29,7 +29,7 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-gpu: setup
 	$(BIN)/python -m pytest tests/gpu -m gpu --numprocesses 8 --dist load

@@ -139,13 +139,13 @@ class Queue:
         log = self.folder / "logs" / f"{name.replace(' ', '-')}.log"
         process = self.running[slot] = TrialProcess(0, words, log, slot=slot, jobs=self.jobs)
         say(f"{name}   started")
-        status = process.process.wait()
+        process.process.wait()
         del self.running[slot]
         self.free.append(slot)
         if self.stopping.is_set():
             return False
         path = self._record(cell, rate, seed)
-        if status or path is None:
+        if path is None:
             reason = process.last_line().removeprefix("error: ")
             self.failed.append(f"{name}: {reason}")
             say(f"{name}   failed: {reason}; log: {log}")

@@ -7,10 +7,9 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear, silu, softplus
+from torch.nn.functional import linear, silu
 
 from lra_mru.mixers.base import Mixer, check_batch, count_states, wide
-from lra_mru.ops.linear_scan import linear_scan
 from lra_mru.ops.selective_scan import selective_scan
 
 MambaState = tuple[Tensor, Tensor]  # the last d_conv - 1 inputs of the convolution (B, d_conv - 1, E); h (B, E, N)
@@ -37,6 +36,7 @@ class Mamba(Mixer):
 
     causal = True
     param_groups: ClassVar[Mapping[str, str]] = {"A_log": "dynamics", "dt_proj.bias": "dynamics"}
+    signed: ClassVar[bool] = False
 
     def __init__(
         self, *, d_model: int, train_length: int, expand: float, d_state: int, d_conv: int, dt_min: float, dt_max: float
@@ -87,14 +87,11 @@ class Mamba(Mixer):
             delta = delta.masked_fill(
                 (torch.arange(x.shape[1], device=x.device) >= lengths[:, None])[..., None], PADDING
             )
-        y, h = self._scan(v, delta, -torch.exp(self.A_log.to(h0.dtype)), B, C, gate, h0)
+        A = -torch.exp(self.A_log.to(h0.dtype))
+        y, h = selective_scan(
+            v, delta, A, B, C, self.D, gate, self.dt_proj.bias, delta_softplus=True, h0=h0, signed=self.signed
+        )
         return self.out_proj(y), (self._last_window(u, lengths), h)
-
-    def _scan(
-        self, v: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, gate: Tensor, h0: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The recurrence and its gated readout, delta before bias and softplus; also the last state."""
-        return selective_scan(v, delta, A, B, C, self.D, gate, self.dt_proj.bias, delta_softplus=True, h0=h0)
 
     def _convolve(self, u: Tensor) -> Tensor:
         """Depthwise over time, (B, L, E), as shifted products: twice as fast as conv1d, which wants channels first."""
@@ -145,16 +142,7 @@ class SignedMamba(Mamba):
 
     All else, parameters and their names included, is Mamba's. A state flips where delta is large, and holds where it is
     0; at the start, as delta |A| is small, it decays twice as fast as Mamba's.
-    Cost:    a and h are written for every state, (B, L, E, N) in float32: some N times the memory of Mamba's fused scan
     Source:  Grazzi et al., "Unlocking state-tracking in linear RNNs through negative eigenvalues", arXiv 2411.12537
     """
 
-    def _scan(
-        self, v: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, gate: Tensor, h0: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        dt = softplus(delta.to(h0.dtype) + self.dt_proj.bias)[..., None]  # (B, L, E, 1)
-        a = 1 + 2 * torch.expm1(dt * A)  # (B, L, E, N): exact where it is near 1
-        drive = dt * v[..., None].to(h0.dtype) * B[:, :, None].to(h0.dtype)
-        h = linear_scan(a.flatten(2), drive.flatten(2), h0.flatten(1)).view_as(a)
-        y = torch.einsum("blen,bln->ble", h, C.to(h0.dtype)) + self.D * v
-        return y.to(v.dtype) * silu(gate), h[:, -1]
+    signed = True

@@ -12,7 +12,7 @@ from lra_mru.engine.training.optim import make_optimizer
 from lra_mru.spec import Batch, TaskSpec
 
 # Gates that see the input start by forgetting within a few steps and have further to go: they need a higher rate.
-SETTINGS = {"gru": (64, 1e-2), "mingru": (64, 1e-2), "mamba": (32, 5e-3)}  # width, rate
+SETTINGS = {"gru": (64, 1e-2), "mingru": (64, 1e-2), "mamba": (32, 5e-3), "mamba_signed": (32, 5e-3)}  # width, rate
 LISTOPS = TaskSpec(kind="tokens", vocab_size=15, num_classes=10, max_length=40, chance=0.1)
 
 

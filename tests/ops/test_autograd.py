@@ -79,11 +79,11 @@ def test_selective_scan_is_a_lawful_op() -> None:
     u, delta, z, dy = (torch.rand(2, 3, 4) for _ in range(4))
     A, B, C = -torch.rand(4, 5), torch.randn(2, 3, 5), torch.randn(2, 3, 5)
     D, bias, h0 = torch.randn(4), torch.randn(4), torch.randn(2, 4, 5)
-    for gate in (z, None):
-        arguments = (u, delta, A, B, C, D, gate, bias, h0, True)
+    for gate, signed in ((z, False), (None, True)):
+        arguments = (u, delta, A, B, C, D, gate, bias, h0, True, signed)
         starts = _selective_scan(*arguments)[2]
         torch.library.opcheck(
-            _selective_scan_backward, (u, delta, A, B, C, D, gate, bias, starts, dy, torch.randn(2, 4, 5), True)
+            _selective_scan_backward, (u, delta, A, B, C, D, gate, bias, starts, dy, torch.randn(2, 4, 5), True, signed)
         )
         torch.library.opcheck(
             _selective_scan, tuple(x.clone().requires_grad_() if isinstance(x, Tensor) else x for x in arguments)

@@ -164,10 +164,11 @@ def _selective(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> Calls
     A, skip, bias = -torch.rand(D, N, device=device) - 0.5, torch.ones(D, device=device), torch.zeros(D, device=device)
     h0 = torch.zeros(B, D, N, device=device)
     forward, backward = (implementation("selective_scan", name, device) for name in ("forward", "backward"))
-    starts = forward(u, delta, A, in_, out, skip, z, bias, h0, True)[2]
+    starts = forward(u, delta, A, in_, out, skip, z, bias, h0, True, False)[2]
     inputs = (u, delta, A, in_, out, skip, z, bias)
     return Calls(
-        forward=lambda: forward(*inputs, h0, True), backward=lambda: backward(*inputs, starts, dy, h0, True),
+        forward=lambda: forward(*inputs, h0, True, False),
+        backward=lambda: backward(*inputs, starts, dy, h0, True, False),
         both=_gradients(partial(selective_scan, delta_softplus=True), inputs, dy),
         forward_bytes=4 * u.nbytes + 2 * in_.nbytes, backward_bytes=8 * u.nbytes + 4 * in_.nbytes,
         peers={"mamba-ssm": lambda: peers.mamba_ssm(inputs, dy)},

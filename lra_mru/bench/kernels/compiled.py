@@ -115,11 +115,11 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
     if dtype.is_complex:
         return cases
 
-    def selective(batch: int, gated: bool) -> None:
+    def selective(batch: int, gated: bool, signed: bool = False) -> None:
         x, B, A = empty(batch, length, channels), empty(batch, length, states), empty(channels, states, like=small)
         state, z = empty(batch, channels, states, like=small), x if gated else None
-        _, _, starts = selective_scan.forward(x, x, A, B, B, constant, z, constant, state, gated)
-        selective_scan.backward(x, x, A, B, B, constant, z, constant, starts, x, state, gated)
+        _, _, starts = selective_scan.forward(x, x, A, B, B, constant, z, constant, state, gated, signed)
+        selective_scan.backward(x, x, A, B, B, constant, z, constant, starts, x, state, gated, signed)
 
     def tables(noisy: bool, num_states: int = 4) -> None:
         logits, h0 = empty(batch, length, 4 * channels * num_states), empty(batch, 4 * channels, like=small)
@@ -136,6 +136,7 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
         ),
         "gated": lambda: selective(batch, gated=True),
         "bare": lambda: selective(batch, gated=False),
+        "signed": lambda: selective(batch, gated=True, signed=True),
         "gated, wide": lambda: selective(FULL_GPU, gated=True),
         "bare, wide": lambda: selective(FULL_GPU, gated=False),
     }

@@ -166,10 +166,10 @@ def passes(op: str, shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, tup
     selective, B = compiled.selective_scan, empty(batch, length, states)
     A, state = empty(channels, states, like=small), empty(batch, channels, states, like=small)
     return {
-        "forward": (lambda: selective.forward(x, x, A, B, B, row, x, row, state, True), 4 * element),
+        "forward": (lambda: selective.forward(x, x, A, B, B, row, x, row, state, True, False), 4 * element),
         "backward": (
             lambda: selective.backward(
-                x, x, A, B, B, row, x, row, _starts(batch, length, channels, states), x, state, True
+                x, x, A, B, B, row, x, row, _starts(batch, length, channels, states), x, state, True, False
             ),
             8 * element,
         ),

@@ -59,7 +59,7 @@ def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
     y, z, w = x.clone(), x.clone(), x.clone()
     A, B = -torch.rand(CHANNELS, STATES), torch.rand(BATCH, LENGTH, STATES)
     C, state = B.clone(), torch.rand(BATCH, CHANNELS, STATES)
-    starts = selective_scan.forward(x, y, A, B, C, row, z, row, state, True)[2]
+    starts = selective_scan.forward(x, y, A, B, C, row, z, row, state, True, False)[2]
     u, c = torch.view_as_complex(torch.rand(2, BATCH, LENGTH, CHANNELS, 2)).unbind(0)
     lam, first = c[0, 0].clone(), c[:, 0].clone()
     logits, heads = torch.rand(BATCH, LENGTH, STATES * CHANNELS), torch.rand(BATCH, CHANNELS)  # 16 heads of 16 states
@@ -75,11 +75,11 @@ def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
         "bmru_scan forward": (lambda: bmru_scan.forward(x, y, row, h0, 0.0), (x, y, row, h0)),
         "bmru_scan backward": (lambda: bmru_scan.backward(x, y, row, z, h0, w, 1.0), (x, y, row, z, h0, w)),
         "selective_scan forward": (
-            lambda: selective_scan.forward(x, y, A, B, C, row, z, row, state, True),
+            lambda: selective_scan.forward(x, y, A, B, C, row, z, row, state, True, False),
             (x, y, A, B, C, row, z, row, state),
         ),
         "selective_scan backward": (
-            lambda: selective_scan.backward(x, y, A, B, C, row, z, row, starts, w, state, True),
+            lambda: selective_scan.backward(x, y, A, B, C, row, z, row, starts, w, state, True, False),
             (x, y, A, B, C, row, z, row, starts, w, state),
         ),
         "table_scan forward": (lambda: table_scan.forward(logits, heads, None, STATES, 0.5), (logits, heads)),

@@ -25,11 +25,13 @@ def selective_scan(
     delta_bias: Float[Tensor, " D"] | None = None,
     delta_softplus: bool = False,
     h0: Float[Tensor, "B D N"] | None = None,
+    signed: bool = False,
 ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B D N"]]:
     """Selective state space recurrence: N states per channel, which every step decays and feeds as the input says.
 
         dt[t] = softplus(delta[t] + delta_bias)          the softplus only if delta_softplus
-        h[t]  = exp(dt[t] A) h[t-1] + dt[t] u[t] B[t],   h[-1] = h0
+        h[t]  = a[t] h[t-1] + dt[t] u[t] B[t],           h[-1] = h0
+        a[t]  = exp(dt[t] A), or 2 exp(dt[t] A) - 1 if signed: in (-1, 1] for A < 0
         y[t]  = (C[t] . h[t] + D u[t]) silu(z[t])        the gate only if z is given
 
     Shapes:  u, delta, z (B, L, D); A (D, N); B, C (B, L, N), shared by all channels; D, delta_bias (D,) or None for
@@ -40,7 +42,7 @@ def selective_scan(
              NotImplementedError for second derivatives and forward mode
     Cost:    O(B L D N) work. Nothing of size B L D N is written: the state is kept once per chunk of steps, from which
              backward recomputes the others
-    Source:  Gu and Dao, arXiv 2312.00752, section 3.3
+    Source:  Gu and Dao, arXiv 2312.00752, section 3.3; signed: Grazzi et al., arXiv 2411.12537
     """
     check_sequence("u", u)
     check_tensors(A=A)
@@ -52,7 +54,7 @@ def selective_scan(
     h0 = u.new_zeros(u.shape[0], u.shape[2], A.shape[1], dtype=dtype) if h0 is None else h0
     check_tensors(delta=delta, B=B, C=C, D=D, z=u if z is None else z, delta_bias=delta_bias, h0=h0)
     A, D, delta_bias, h0 = (widened(x, u) for x in (A, D, delta_bias, h0))
-    y, h_last, _ = _selective_scan(u, delta, A, B, C, D, z, delta_bias, h0, delta_softplus)
+    y, h_last, _ = _selective_scan(u, delta, A, B, C, D, z, delta_bias, h0, delta_softplus, signed)
     return y, h_last
 
 
@@ -61,8 +63,8 @@ def selective_scan(
 _INPUTS = "Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor skip, Tensor? z, Tensor bias"
 _selective_scan, _selective_scan_backward = define(
     "selective_scan",
-    forward=f"({_INPUTS}, Tensor h0, bool softened) -> (Tensor, Tensor, Tensor)",
-    backward=f"({_INPUTS}, Tensor starts, Tensor dy, Tensor dh_last, bool softened)"
+    forward=f"({_INPUTS}, Tensor h0, bool softened, bool signed) -> (Tensor, Tensor, Tensor)",
+    backward=f"({_INPUTS}, Tensor starts, Tensor dy, Tensor dh_last, bool softened, bool signed)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 
@@ -89,13 +91,13 @@ def _check_inputs(
 
 @register_check(_selective_scan)
 def _(u: Tensor, *arguments: Any) -> None:
-    *inputs, h0, _ = arguments
+    *inputs, h0, _, _ = arguments
     check_like("h0", h0, "u", u, _check_inputs(u, *inputs), accumulation_dtype(u.dtype))
 
 
 @register_check(_selective_scan_backward)
 def _(u: Tensor, *arguments: Any) -> None:
-    *inputs, starts, dy, dh_last, _ = arguments
+    *inputs, starts, dy, dh_last, _, _ = arguments
     state = _check_inputs(u, *inputs)
     check_like(
         "starts", starts, "u", u, starts.shape, accumulation_dtype(u.dtype)
@@ -107,7 +109,7 @@ def _(u: Tensor, *arguments: Any) -> None:
 @register_fake(_selective_scan)
 def _(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, z: Tensor | None, bias: Tensor, h0: Tensor,
-    softened: bool,
+    softened: bool, signed: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     batch, length, channels = u.shape
     chunks: Any = (length + (GPU_CHUNK if u.is_cuda else CHUNK) - 1) // (GPU_CHUNK if u.is_cuda else CHUNK)
@@ -120,7 +122,7 @@ def _(
 @register_fake(_selective_scan_backward)
 def _(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, z: Tensor | None, bias: Tensor,
-    starts: Tensor, dy: Tensor, dh_last: Tensor, softened: bool,
+    starts: Tensor, dy: Tensor, dh_last: Tensor, softened: bool, signed: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     dz = u.new_empty(u.shape if z is not None else (0, *u.shape[1:]))
     du, ddelta, dA, dB, dC, dskip, dbias, dh0 = (x.new_empty(x.shape) for x in (u, delta, A, B, C, skip, bias, dh_last))
@@ -128,7 +130,7 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    *tensors, _, ctx.softened = inputs
+    *tensors, _, ctx.softened, ctx.signed = inputs
     ctx.mark_non_differentiable(output[2])
     ctx.set_materialize_grads(False)  # else torch would make zeros as large as all the states at chunks' starts
     keep(ctx, *tensors, output[2])
@@ -139,10 +141,12 @@ def _backward(ctx: Any, dy: Tensor | None, dh_last: Tensor | None, _: None) -> t
     u, A, z = tensors[0], tensors[2], tensors[6]
     dy = torch.zeros_like(u) if dy is None else dy
     dh_last = A.new_zeros(u.shape[0], *A.shape) if dh_last is None else dh_last
-    gradients: list[Tensor | None] = list(_selective_scan_backward(*tensors, starts, dy, dh_last, ctx.softened))
+    gradients: list[Tensor | None] = list(
+        _selective_scan_backward(*tensors, starts, dy, dh_last, ctx.softened, ctx.signed)
+    )
     if z is None:
         gradients[6] = None
-    return *gradients, None
+    return *gradients, None, None
 
 
 _no_more = refuse("selective_scan has first derivatives in reverse mode alone: no second, no forward-mode ones")

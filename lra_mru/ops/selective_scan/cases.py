@@ -44,5 +44,15 @@ def full(B: int, L: int, N: int, dtype: torch.dtype, generator: torch.Generator)
     }
 
 
-CASES: dict[str, Callable[[int, int, int, torch.dtype, torch.Generator], dict[str, Any]]] = {"bare": bare, "full": full}
+def signed(B: int, L: int, N: int, dtype: torch.dtype, generator: torch.Generator) -> dict[str, Any]:
+    """Decays of either sign, some -1 and some 1 but for rounding."""
+    inputs = full(B, L, N, dtype, generator)
+    return inputs | {"delta": 3 * inputs["delta"], "signed": True}
+
+
+CASES: dict[str, Callable[[int, int, int, torch.dtype, torch.Generator], dict[str, Any]]] = {
+    "bare": bare,
+    "full": full,
+    "signed": signed,
+}
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)

@@ -57,15 +57,16 @@ def _time_steps(
 
 @helper
 def _advance(
-    dt: Any, dtu: Any, k: Any, A: Any, B: Any, at_B: Any, N: Any, width: Any, h: Any, before: Any, after: Any,
-    decay: Any, at_decay: Any,
+    signed: bool, dt: Any, dtu: Any, k: Any, A: Any, B: Any, at_B: Any, N: Any, width: Any, h: Any, before: Any,
+    after: Any, decay: Any, at_decay: Any,
 ) -> None:  # fmt: skip
-    """h = exp(dt A) h_prev + dt u B, and the decay itself; A in units of log 2."""
+    """h = decay h_prev + dt u B, and decay = exp(dt A) itself, or 2 exp(dt A) - 1; A in units of log 2."""
     for n in range(N):
         B_n, A_n = widen(B[at_B + n]), np.uint64(n * WIDTH)
         prev_n, h_n, decay_n = np.uint64(before) + A_n, np.uint64(after) + A_n, np.uint64(at_decay) + A_n
+        scale, shift = type(B_n)(2 if signed else 1), type(B_n)(1 if signed else 0)
         for d in range(np.uint64(width)):
-            decay[decay_n + d] = exp2(dt[k + d] * A[A_n + d])
+            decay[decay_n + d] = scale * exp2(dt[k + d] * A[A_n + d]) - shift
             h[h_n + d] = decay[decay_n + d] * h[prev_n + d] + dtu[k + d] * B_n
 
 
@@ -84,8 +85,8 @@ def _read_out(
 
 @kernel
 def _forward(
-    todo: Any, L: int, D: int, N: int, softened: bool, gated: bool, u: Any, delta: Any, A: Any, B: Any, C: Any,
-    skip: Any, z: Any, bias: Any, h0: Any, y: Any, h_last: Any, starts: Any,
+    todo: Any, L: int, D: int, N: int, softened: bool, signed: bool, gated: bool, u: Any, delta: Any, A: Any, B: Any,
+    C: Any, skip: Any, z: Any, bias: Any, h0: Any, y: Any, h_last: Any, starts: Any,
 ) -> None:  # fmt: skip
     num_blocks, num_chunks, none = -(-D // WIDTH), -(-L // CHUNK), np.uint64(0)
     h, decay = np.empty(2 * N * WIDTH, h0.dtype), np.empty(N * WIDTH, h0.dtype)  # in place would not vectorise
@@ -104,7 +105,7 @@ def _forward(
                 chunk = i * num_chunks + t // CHUNK
                 _copy_states(starts, chunk * N * D + start, D, h, before, WIDTH, N, width)
             _time_steps(softened, delta, bias, d0, u, at, width, dt, dtu, none)
-            _advance(dt, dtu, none, A_block, B, row * N, N, width, h, before, after, decay, 0)
+            _advance(signed, dt, dtu, none, A_block, B, row * N, N, width, h, before, after, decay, 0)
             _read_out(C, row * N, N, h, after, skip, d0, u, at, width, y_t, none)
             for d in range(np.uint64(width)):
                 gate = widen(z[at + d])
@@ -115,12 +116,13 @@ def _forward(
 
 @helper
 def _step_back(
-    dt: Any, dtu: Any, k: Any, A: Any, B: Any, C: Any, at_B: Any, N: Any, width: Any, g: Any, decay: Any, h: Any,
-    before: Any, after: Any, carry: Any, dA: Any, dB: Any, dC: Any, at_dB: Any, by_input: Any, by_decay: Any,
+    signed: bool, dt: Any, dtu: Any, k: Any, A: Any, B: Any, C: Any, at_B: Any, N: Any, width: Any, g: Any, decay: Any,
+    h: Any, before: Any, after: Any, carry: Any, dA: Any, dB: Any, dC: Any, at_dB: Any, by_input: Any, by_decay: Any,
 ) -> None:  # fmt: skip
     """One step of the reversed pass, g the gradient of C . h. carry is what reaches h[t], then h[t-1], from later.
 
-    by_input collects the gradient of dt u, by_decay that of dt by way of exp(dt A), in units of log 2.
+    by_input collects the gradient of dt u, by_decay that of dt by way of the decay, in units of log 2: the decay's
+    derivative by dt A is itself, or itself + 1 if signed.
     """
     fill(by_input, 0)
     fill(by_decay, 0)
@@ -128,13 +130,14 @@ def _step_back(
         B_n, C_n, at_n = widen(B[at_B + n]), widen(C[at_B + n]), np.uint64(n * WIDTH)
         prev_n, h_n = np.uint64(before) + at_n, np.uint64(after) + at_n
         dB_n = dC_n = type(B_n)(0)
+        shift = type(B_n)(1 if signed else 0)
         for d in range(np.uint64(width)):
             dh = carry[at_n + d] + g[d] * C_n
             dC_n += g[d] * h[h_n + d]
             dB_n += dh * dtu[k + d]
             by_input[d] += dh * B_n
             carry[at_n + d] = dh * decay[prev_n + d]
-            through_decay = carry[at_n + d] * h[prev_n + d]
+            through_decay = (carry[at_n + d] + shift * dh) * h[prev_n + d]
             by_decay[d] += through_decay * A[at_n + d]
             dA[at_n + d] += through_decay * dt[k + d]
         dB[at_dB + n] += dB_n
@@ -172,9 +175,9 @@ def _inputs_back(
 
 @kernel
 def _backward(
-    todo: Any, batch: int, L: int, D: int, N: int, softened: bool, gated: bool, u: Any, delta: Any, A: Any, B: Any,
-    C: Any, skip: Any, z: Any, bias: Any, starts: Any, dy: Any, dh_last: Any, du: Any, ddelta: Any, dA: Any, dB: Any,
-    dC: Any, dskip: Any, dz: Any, dbias: Any, dh0: Any,
+    todo: Any, batch: int, L: int, D: int, N: int, softened: bool, signed: bool, gated: bool, u: Any, delta: Any,
+    A: Any, B: Any, C: Any, skip: Any, z: Any, bias: Any, starts: Any, dy: Any, dh_last: Any, du: Any, ddelta: Any,
+    dA: Any, dB: Any, dC: Any, dskip: Any, dz: Any, dbias: Any, dh0: Any,
 ) -> None:  # fmt: skip
     """dA, dskip and dbias hold a total for every batch row, dB and dC one for every block of channels."""
     num_blocks, num_chunks, size, dtype = -(-D // WIDTH), -(-L // CHUNK), N * WIDTH, dh0.dtype
@@ -200,7 +203,7 @@ def _backward(
                 row, before = i * L + t, (t - first) * size
                 at, k = np.uint64(row * D + start), np.uint64((t - first) * WIDTH)
                 _time_steps(softened, delta, bias, d0, u, at, width, dt, dtu, k)
-                _advance(dt, dtu, k, A_block, B, row * N, N, width, h, before, before + size, decay, before)
+                _advance(signed, dt, dtu, k, A_block, B, row * N, N, width, h, before, before + size, decay, before)
                 if gated:
                     _read_out(C, row * N, N, h, before + size, skip, d0, u, at, width, y, k)
             for t in range(stop - 1, first - 1, -1):
@@ -208,7 +211,7 @@ def _backward(
                 at, k = start_of_reversed(row, D) + d0, start_of_reversed(t - first, WIDTH)
                 _gate_back(gated, dy, z, at, width, y, k, g, dz)
                 _step_back(
-                    dt, dtu, k, A_block, B, C, row * N, N, width, g, decay, h, before, before + size,
+                    signed, dt, dtu, k, A_block, B, C, row * N, N, width, g, decay, h, before, before + size,
                     carry, dA_part, dB, dC, ((block * batch + i) * L + t) * N, by_input, by_decay,
                 )  # fmt: skip
                 _inputs_back(
@@ -230,7 +233,7 @@ def _rows(x: Tensor) -> Tensor:
 
 def forward(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, z: Tensor | None, bias: Tensor, h0: Tensor,
-    softened: bool,
+    softened: bool, signed: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     batch, length, channels = u.shape
     y = empty_like(u)
@@ -240,15 +243,15 @@ def forward(
     results = [flat_output(x) for x in (y, h_last, starts)]
     num_states, num_blocks = A.shape[1], -(-channels // WIDTH)
     share(
-        _forward, batch * num_blocks, u.numel() * num_states, length, channels, num_states, softened, z is not None,
-        *inputs, *results,
+        _forward, batch * num_blocks, u.numel() * num_states, length, channels, num_states, softened, signed,
+        z is not None, *inputs, *results,
     )  # fmt: skip
     return y, h_last.mT.contiguous(), starts
 
 
 def backward(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, z: Tensor | None, bias: Tensor,
-    starts: Tensor, dy: Tensor, dh_last: Tensor, softened: bool,
+    starts: Tensor, dy: Tensor, dh_last: Tensor, softened: bool, signed: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     batch, length, channels = u.shape
     num_states, num_blocks = A.shape[1], -(-channels // WIDTH)
@@ -264,7 +267,7 @@ def backward(
     results = [flat_output(x) for x in (du, ddelta, dA, dB, dC, dskip, dgate, dbias, dh0)]
     share(
         _backward, batch * num_blocks, u.numel() * num_states, batch, length, channels, num_states, softened,
-        z is not None, *inputs, *results,
+        signed, z is not None, *inputs, *results,
     )  # fmt: skip
     parameters = (dA.sum(0).mT.to(A.dtype).contiguous(), dskip.sum(0).to(A.dtype), dbias.sum(0).to(A.dtype))
     return (

@@ -43,12 +43,12 @@ def _first_states(start: Tensor, decay: Tensor, end: Tensor) -> Tensor:
 
 def forward(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, z: Tensor | None, bias: Tensor, h0: Tensor,
-    softened: bool,
+    softened: bool, signed: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     (batch, length, channels), num_states = u.shape, A.shape[1]
     u, delta, B, C, skip, bias, gate = (x.contiguous() for x in (u, delta, B, C, skip, bias, u if z is None else z))
     rates, h0 = (A * math.log2(math.e)).contiguous(), h0.contiguous()
-    flags = {"SOFTPLUS": softened, "GATED": z is not None}
+    flags = {"SOFTPLUS": softened, "SIGNED": signed, "GATED": z is not None}
     num_spans = pick_spans(batch, length, channels, num_states, CHUNK).num_spans
     h = h0[:, None]
     if num_spans > 1:
@@ -65,13 +65,13 @@ def forward(
 
 def backward(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, skip: Tensor, z: Tensor | None, bias: Tensor,
-    starts: Tensor, dy: Tensor, dh_last: Tensor, softened: bool,
+    starts: Tensor, dy: Tensor, dh_last: Tensor, softened: bool, signed: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     (batch, length, channels), num_states = u.shape, A.shape[1]
     check_like("starts", starts, "u", u, (batch, -(-length // CHUNK), channels, num_states), starts.dtype)
     u, delta, B, C, skip, bias, gate = (x.contiguous() for x in (u, delta, B, C, skip, bias, u if z is None else z))
     dy, rates, dh_last = dy.contiguous(), (A * math.log2(math.e)).contiguous(), dh_last.contiguous()
-    flags = {"SOFTPLUS": softened, "GATED": z is not None}
+    flags = {"SOFTPLUS": softened, "SIGNED": signed, "GATED": z is not None}
     spans = pick_spans(batch, length, channels, num_states, CHUNK)
     per_span = (batch, spans.num_spans, channels, num_states)
     carry = dh_last[:, None]

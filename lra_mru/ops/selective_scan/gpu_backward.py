@@ -6,7 +6,7 @@
 import triton
 import triton.language as tl
 
-from lra_mru.ops.selective_scan.gpu_forward import LOG_2, load_channels, load_states, sigmoid, time_step
+from lra_mru.ops.selective_scan.gpu_forward import LOG_2, decay_of, load_channels, load_states, sigmoid, time_step
 
 
 @triton.jit
@@ -20,8 +20,8 @@ def sum_over_channels(x0, x1, x2, x3, x4, x5, x6, x7):
 def selective_scan_bwd_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, skip_ptr, z_ptr, bias_ptr, starts_ptr, dy_ptr, carry_ptr,
     du_ptr, ddelta_ptr, dA_ptr, dBC_ptr, dskip_ptr, dz_ptr, dbias_ptr, dh0_ptr, L, span,
-    D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, GATED: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr,
+    D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, SIGNED: tl.constexpr, GATED: tl.constexpr,
+    ACC: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """carry (B, spans, D, N), the gradient that reaches each span's last state -> du, ddelta, dz (B, L, D);
     dA and dh0 (B, spans, D, N); dskip, dbias (B, spans, D); dB and dC as dBC (2, blocks of D, B, L, N). CHUNK is 8.
@@ -46,7 +46,7 @@ def selective_scan_bwd_kernel(
             t = start + k
             u, B_t = load_channels(u_ptr, first, k, d, t, L, D, ACC), load_states(B_ptr, first, k, n, t, L, N, ACC)
             dt, slope = time_step(load_channels(delta_ptr, first, k, d, t, L, D, ACC), bias, t, L, SOFTPLUS)
-            h = tl.exp2(dt[:, None] * A) * h + (dt * u)[:, None] * B_t[None, :]
+            h = decay_of(dt, A, SIGNED) * h + (dt * u)[:, None] * B_t[None, :]
             hs, us, dts, slopes, Bs = (h,) + hs, (u,) + us, (dt,) + dts, (slope,) + slopes, (B_t,) + Bs
         dBs, dCs = (), ()
         for m in tl.static_range(CHUNK):
@@ -60,8 +60,8 @@ def selective_scan_bwd_kernel(
                 tl.store(dz_ptr + first * D + (k * D + d), dz, mask=inside)
                 g = g * z * s
             dh = carry + g[:, None] * C_t[None, :]
-            carry = dh * tl.exp2(dt[:, None] * A)
-            through_decay = carry * h_prev
+            carry = dh * decay_of(dt, A, SIGNED)
+            through_decay = (carry + dh if SIGNED else carry) * h_prev  # 2 exp(dt A) = decay + 1
             by_input = tl.sum(dh * Bs[m][None, :], 1)
             ddelta = (by_input * u + tl.sum(through_decay * A, 1) * tl.full(u.shape, LOG_2, ACC)) * slopes[m]
             tl.store(du_ptr + first * D + (k * D + d), by_input * dt + g * skip, mask=inside)

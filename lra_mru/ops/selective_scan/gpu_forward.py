@@ -46,10 +46,17 @@ def time_step(delta, bias, t, L, SOFTPLUS: tl.constexpr):
 
 
 @triton.jit
+def decay_of(dt, A, SIGNED: tl.constexpr):
+    """What a step of dt (BLOCK_D,) leaves of the states: (BLOCK_D, BLOCK_N). A in units of log 2."""
+    decay = tl.exp2(dt[:, None] * A)
+    return 2.0 * decay - 1.0 if SIGNED else decay
+
+
+@triton.jit
 def selective_scan_fwd_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, skip_ptr, z_ptr, bias_ptr, h0_ptr, y_ptr, last_ptr, starts_ptr, L, span,
-    D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, GATED: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr,
+    D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, SIGNED: tl.constexpr, GATED: tl.constexpr,
+    ACC: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """A (D, N) in units of log 2, h0 (B, spans, D, N) -> y, last (B, spans, D, N), starts (B, chunks, D, N)."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
@@ -74,7 +81,7 @@ def selective_scan_fwd_kernel(
         for k in tl.static_range(CHUNK):
             t = start + k
             dt, _ = time_step(dts[k], bias, t, L, SOFTPLUS)
-            h = tl.exp2(dt[:, None] * A) * h + (dt * us[k])[:, None] * Bs[k][None, :]
+            h = decay_of(dt, A, SIGNED) * h + (dt * us[k])[:, None] * Bs[k][None, :]
             y = tl.sum(h * Cs[k][None, :], 1) + skip * us[k]
             if GATED:
                 y = y * zs[k] * sigmoid(zs[k])
@@ -85,8 +92,8 @@ def selective_scan_fwd_kernel(
 @triton.jit
 def selective_scan_ends_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, z_ptr, bias_ptr, dy_ptr, decay_ptr, end_ptr, L, span, D: tl.constexpr,
-    N: tl.constexpr, SOFTPLUS: tl.constexpr, GATED: tl.constexpr, REVERSED: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
+    N: tl.constexpr, SOFTPLUS: tl.constexpr, SIGNED: tl.constexpr, GATED: tl.constexpr, REVERSED: tl.constexpr,
+    ACC: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """decay, end (B, spans, D, N): a span takes state h to decay h + end; reversed, the gradient of the state."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
@@ -94,12 +101,13 @@ def selective_scan_ends_kernel(
     dn, mask_dn = d[:, None] * N + n[None, :], (d < D)[:, None] & (n < N)[None, :]
     A = tl.load(A_ptr + dn, mask=mask_dn, other=0.0)
     bias = tl.load(bias_ptr + d, mask=d < D, other=0.0)
-    end, total = tl.zeros((BLOCK_D, BLOCK_N), ACC), tl.zeros((BLOCK_D,), ACC)
+    end, whole = tl.zeros((BLOCK_D, BLOCK_N), ACC), tl.full((BLOCK_D, BLOCK_N), 1.0, ACC)
+    total = tl.zeros((BLOCK_D,), ACC)
     first, stop = part * span, tl.minimum(L, (part + 1) * span)
     for i in range(0, stop - first):
         t = stop - 1 - i if REVERSED else first + i
         dt, _ = time_step(load_channels(delta_ptr, batch * L + t, 0, d, t, L, D, ACC), bias, t, L, SOFTPLUS)
-        decay = tl.exp2(dt[:, None] * A)
+        decay = decay_of(dt, A, SIGNED)
         if REVERSED:
             g = load_channels(dy_ptr, batch * L + t, 0, d, t, L, D, ACC)
             if GATED:
@@ -109,7 +117,12 @@ def selective_scan_ends_kernel(
         else:
             u = load_channels(u_ptr, batch * L + t, 0, d, t, L, D, ACC)
             end = decay * end + (dt * u)[:, None] * load_states(B_ptr, batch * L + t, 0, n, t, L, N, ACC)[None, :]
-        total += dt
+        if SIGNED:
+            whole *= decay
+        else:
+            total += dt
+    if not SIGNED:
+        whole = tl.exp2(total[:, None] * A)
     at_span = (batch * tl.num_programs(2) + part) * D * N + dn
-    tl.store(decay_ptr + at_span, tl.exp2(total[:, None] * A), mask=mask_dn)
+    tl.store(decay_ptr + at_span, whole, mask=mask_dn)
     tl.store(end_ptr + at_span, end, mask=mask_dn)

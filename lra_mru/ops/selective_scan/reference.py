@@ -19,11 +19,12 @@ def selective_scan(
     delta_bias: Float[Tensor, " D"] | None = None,
     delta_softplus: bool = False,
     h0: Float[Tensor, "B D N"] | None = None,
+    signed: bool = False,
 ) -> tuple[Float[Tensor, "B L D"], Float[Tensor, "B D N"]]:
     """Selective state space recurrence (Mamba, S6), one step at a time.
 
         dt[t] = softplus(delta[t] + delta_bias)
-        h[t]  = exp(dt[t] A) h[t-1] + dt[t] u[t] B[t],   h[-1] = h0
+        h[t]  = a[t] h[t-1] + dt[t] u[t] B[t],   h[-1] = h0,   a[t] = exp(dt[t] A); signed: 2 exp(dt[t] A) - 1
         y[t]  = (C[t] . h[t] + D u[t]) silu(z[t])
 
     Shapes:  u, delta, z (B, L, D); A (D, N); B, C (B, L, N); D, delta_bias (D,); h0 (B, D, N)
@@ -39,7 +40,8 @@ def selective_scan(
     outputs = []
     for t in range(u.shape[1]):
         dt_t, u_t = dt[:, t, :, None], u[:, t, :, None].to(dtype)  # (B, D, 1)
-        h = torch.exp(dt_t * A.to(dtype)) * h + dt_t * u_t * B[:, t, None, :].to(dtype)  # (B, D, N)
+        decay = torch.exp(dt_t * A.to(dtype))
+        h = (2 * decay - 1 if signed else decay) * h + dt_t * u_t * B[:, t, None, :].to(dtype)  # (B, D, N)
         outputs.append((h * C[:, t, None, :].to(dtype)).sum(-1))
     y = torch.stack(outputs, dim=1)
     if D is not None:
