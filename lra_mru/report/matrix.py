@@ -55,7 +55,7 @@ def _estimates(cells: Mapping[str, Row], metric: str) -> dict[str, Estimate]:
 
 def _cells(section: Section) -> dict[str, Row]:
     rows = [row for row in section.rows if len(row.records) >= MIN_SEEDS]
-    rows.sort(key=lambda row: (validation.mean if (validation := row.summary("val/acc")) else 0.0, row.config_hash))
+    rows.sort(key=lambda row: (row.validation, row.config_hash))
     return {row.model: row for row in rows}
 
 

@@ -17,11 +17,11 @@ class Look:
 
 
 BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-VIOLET, BROWN = "#8A5FB0", "#94702C"
-COLOURS = (BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY, VIOLET, BROWN)
+VIOLET, BROWN, LIME = "#8A5FB0", "#94702C", "#7E9F00"
+COLOURS = (BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY, VIOLET, BROWN, LIME)
 MARKERS = ("o", "s", "^", "D", "v", "P", "*", "X", "p", "h", "<", ">")
 # The first six colours are Okabe and Ito's, which colour-blind readers can tell apart; markers tell the rest.
-# The first eight models share no colour; a relative of one has its colour and another marker.
+# The first nine models share no colour; a relative of one has its colour and another marker.
 LOOKS = {
     "bmru": Look(BLUE, "o"),
     "lru": Look(VERMILLION, "s"),
@@ -31,11 +31,11 @@ LOOKS = {
     "hybrid_mamba": Look(SKY, "P"),
     "nfsm": Look(VIOLET, "*"),
     "fq_bmru": Look(BROWN, "X"),
+    "mamba_signed": Look(LIME, "h"),
     "bmru_carry": Look(BLUE, "p"),
     "cmru": Look(BROWN, "h"),
     "gru": Look(VERMILLION, ">"),
     "mingru": Look(VERMILLION, "<"),
-    "mamba_signed": Look(GREEN, "h"),
     "hybrid_parallel": Look(ORANGE, "p"),
     "hybrid_nfsm": Look(VIOLET, "D"),
 }

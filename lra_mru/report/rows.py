@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from lra_mru.records.naming import computed
@@ -51,6 +51,12 @@ class Row:
         if not records or any(record.metrics[metric] < 1 for record in records):
             return None
         return (1 - CONFIDENCE) ** (1 / min(num_sequences(record, metric) for record in records))
+
+    @property
+    def validation(self) -> float:
+        """The mean of all validation accuracies, of further lengths too, which may choose between rows; 0 if none."""
+        found = [v for r in self.records for key, v in r.metrics.items() if key.partition("@")[0] == "val/acc"]
+        return fmean(found) if found else 0.0
 
     @property
     def proven_seeds(self) -> list[int]:

@@ -116,7 +116,7 @@ def anchor(title: str) -> str:
 
 
 def make_sections(records: list[Record]) -> list[Section]:
-    """Sections in the declared order of tasks, then by variant and budget.
+    """Sections in the declared order of tasks, then by variant and budget; those with one seed a row after all others.
 
     Rows by accuracy at the longest length of the section, then at the trained one, then by name.
 
@@ -132,6 +132,7 @@ def make_sections(records: list[Record]) -> list[Section]:
         hardest = unsorted.accuracy_metrics[-1]
         rows.sort(key=lambda row: (-_mean(row, hardest), -_mean(row, ACC), row.model, row.config_hash))
         sections.append(unsorted)
+    sections.sort(key=lambda section: all(len(row.records) == 1 for row in section.rows))
     slugs = {section.slug: section for section in sections}
     for section in sections:
         if slugs[section.slug] is not section:

@@ -82,7 +82,8 @@ def test_rows_of_one_seed_stay_out_and_the_page_says_so(results: Path, write_rec
 def test_of_several_configurations_validation_chooses(results: Path, write_record: WriteRecord) -> None:
     for seed in range(2):
         write_record(config_hash="0000000a", seed=seed, metrics={"val/acc": 0.8, "test/acc": 0.9})
-        write_record(config_hash="0000000b", seed=seed, metrics={"val/acc": 0.9, "test/acc": 0.7})
+        longer = {"val/acc@1000": 0.9, "val/num_examples@1000": 64}
+        write_record(config_hash="0000000b", seed=seed, metrics={"val/acc": 0.8, "test/acc": 0.7} | longer)
     (line,) = make_matrix(sections(results))
     assert line.cells["bmru"].config_hash == "0000000b"
 
@@ -115,10 +116,17 @@ def test_declared_tasks_come_first_then_the_others_by_name(results: Path, write_
     assert [section.task for section in sections(results)] == [*FIRST_TASKS, "adding", "parity"]
 
 
+def test_a_section_of_single_seeds_stands_after_the_others(results: Path, write_record: WriteRecord) -> None:
+    write_record(task="copy_first")
+    for seed in range(2):
+        write_record(task="parity", seed=seed)
+    assert [section.task for section in sections(results)] == ["parity", "copy_first"]
+
+
 def test_every_shipped_model_has_a_look_of_its_own_and_the_main_ones_a_colour() -> None:
     assert {path.stem for path in CONFIGS.glob("*.yaml")} <= set(LOOKS)
     assert len(set(LOOKS.values())) == len(LOOKS)
-    assert len({look.colour for look in list(LOOKS.values())[:8]}) == 8
+    assert len({look.colour for look in list(LOOKS.values())[:9]}) == 9
     mine = look_of("my_model")
     assert mine == look_of("my_model")
     assert mine not in LOOKS.values()

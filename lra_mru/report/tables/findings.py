@@ -27,7 +27,10 @@ def _keeping(lines: Sequence[Line]) -> str:
         rows = [(line.cells[model], line) for line in long if model in line.cells]
         learned = [(row, line) for row, line in rows if _learned(row, line)]
         kept = sum(_keeps(row, line.metric) for row, line in learned)
-        counts.append((model, kept, len(learned)))
+        if learned:
+            counts.append((model, kept, len(learned)))
+    if not counts:
+        return ""
     times = sorted({max(line.section.lengths) // line.section.trained_length for line in long})
     span = f"{times[0]:,}" if len(times) == 1 else f"{times[0]:,} to {times[-1]:,}"
     return (
