@@ -26,6 +26,8 @@ class TaskSpec:
     num_classes: size of the output
     max_length:  longest training sequence, in steps
     per_step:    True if every step has a target of its own, False if the sequence has one
+    error_decay: with per_step: how fast, per step, a training row's steps lose weight after the model's first error in
+                 it, since what follows builds on it; 0: all steps count alike
     pairs:       True if two sequences share one target: rows 2i and 2i + 1 of a batch's inputs belong to target i
     tolerance:   None where targets are classes; else they are numbers, num_classes is 1, and an output within this
                  distance of its target counts as correct
@@ -38,6 +40,7 @@ class TaskSpec:
     num_classes: int
     max_length: int
     per_step: bool = False
+    error_decay: float = 0.0
     pairs: bool = False
     tolerance: float | None = None
     chance: float
@@ -56,6 +59,10 @@ class TaskSpec:
                 raise TypeError(f"{name}={value!r} must be a whole number")
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
+        if not 0 <= self.error_decay < math.inf or (self.error_decay and (not self.per_step or self.tolerance)):
+            raise ValueError(
+                f"error_decay={self.error_decay} must be at least 0, and 0 where steps have no classes of their own"
+            )
         if self.per_step and self.pairs:
             raise ValueError("per_step=True is for the steps of one sequence: not with pairs")
         if self.tolerance is not None and (self.num_classes != 1 or not 0 < self.tolerance < math.inf):

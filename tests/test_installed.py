@@ -50,6 +50,7 @@ def test_a_wheel_trains_in_an_empty_folder_and_shows_one_leaderboard(site, tmp_p
     (record,) = (tmp_path / "my_results/runs/copy_first").glob("lru-*/seed0.json")
     assert f"record: {record.relative_to(tmp_path)}" in out
     page = (tmp_path / "my_results/leaderboard.md").read_text()
+    assert "Permission to use" in (tmp_path / "my_results/index.html").read_text()
     shipped = len([p for p in (ROOT / "results/runs").rglob("seed*.json") if "certificate" not in p.name])
     assert f"Made from {shipped + 1} records" in page
     assert "lra-train task=copy_first" in call(site, tmp_path, "lra-runs")

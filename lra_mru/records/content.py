@@ -42,6 +42,9 @@ def _check_numbers(path: Path, record: "Record") -> None:
                 raise ValueError(
                     f"{path}: {key} has {count} test examples, must be 1 or more: delete the file and rerun"
                 )
+    for point in record.curve:
+        if not (isinstance(point, list) and len(point) == 2 and all(map(_is_number, point)) and 0 <= point[1] <= 1):
+            raise ValueError(f"{path}: curve holds {point!r}, must be [step, accuracy]: delete the file and rerun")
     if record.git is not None and type(record.git.get("dirty")) is not bool:
         raise ValueError(f"{path}: git/dirty must be true or false: delete the file and rerun")
 

@@ -23,6 +23,8 @@ class Record:
     """One run, with the fields of its JSON file.
 
     trials: configurations of the sweep that this one was chosen from; 1 where there was none
+    command: what repeats the run; None where it was started from Python, or by a version that did not say
+    curve: pairs (step, validation accuracy), by step; empty in older records
     git:   commit and dirty flag of the source; None where it was no git checkout
     failing_length: rows, cap, longest T tried, and for each bar the T at which too few are right, or None; None where
            it was not measured
@@ -33,6 +35,8 @@ class Record:
     attempt: int
     trials: int
     name_rule: int
+    command: str | None
+    curve: list[Any]
 
     model: str
     task: str
@@ -60,6 +64,7 @@ class Record:
     pooling: str
     finished_at: str
     certificate: dict[str, Any] | None = None  # of the file beside the record, if there is one
+    link: str = ""  # from the page that shows it to its file; the report sets it
 
     @property
     def run(self) -> tuple[str, ...]:
@@ -162,9 +167,10 @@ def parse(path: Path, raw: Any) -> Record:
         found = raw.get("schema") if isinstance(raw, dict) else type(raw).__name__
         read = " and ".join(map(str, SCHEMAS))
         raise ValueError(f"{path}: schema {found!r}, this report reads {read}: use the version that wrote it, or rerun")
-    older = {"trials": 1, "name_rule": 1, "failing_length": None} | ({"attempt": 1} if raw["schema"] == 1 else {})
-    raw = older | raw  # what records did not say before there were sweeps, attempts and a second rule
-    stored = [field for field in fields(Record) if field.name != "certificate"]
+    older: dict[str, Any] = {"trials": 1, "name_rule": 1, "failing_length": None, "command": None, "curve": []}
+    older |= {"attempt": 1} if raw["schema"] == 1 else {}
+    raw = older | raw  # what records did not say before there were sweeps, attempts, curves and a second rule
+    stored = [field for field in fields(Record) if field.name not in ("certificate", "link")]
     record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in stored})
     check_content(path, record)
     folder = Path(record.task) / f"{record.model}-{record.config_hash}"

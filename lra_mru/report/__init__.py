@@ -1,27 +1,34 @@
 """From run records to a leaderboard: tables, figures and the block of a README.
 
-Reads results/runs/**/seed<k>.json, results/sweeps/*.json and published.yaml, nothing else; the same records give the
-same bytes.
+Reads results/runs/**/seed<k>.json, results/bench/*.json, results/sweeps/*.json and published.yaml, nothing else; the
+same records give the same bytes.
 """
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from lra_mru.files import locked, write_whole
 from lra_mru.places import MY_RESULTS, RESULTS
-from lra_mru.report.figures import draw
+from lra_mru.report.figures.accuracy import draw
+from lra_mru.report.figures.front import draw_front
+from lra_mru.report.figures.lengths import draw_bench
+from lra_mru.report.lengths import load_good_benches
 from lra_mru.report.load import Record, load_good
+from lra_mru.report.page import page
 from lra_mru.report.pareto import load_good_sweeps
 from lra_mru.report.sections import make_sections
-from lra_mru.report.sweep_tables import draw_front, front_table, sweep_section
-from lra_mru.report.table_csv import leaderboard_csv
-from lra_mru.report.tables import leaderboard, short_table
+from lra_mru.report.tables.csv import leaderboard_csv
+from lra_mru.report.tables.leaderboard import leaderboard, short_table
+from lra_mru.report.tables.lengths import bench_section
+from lra_mru.report.tables.sweeps import front_table, sweep_section
 
 BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
 
 
 def write_leaderboard(results_dir: Path) -> Path:
-    """Make leaderboard.md, leaderboard.csv and figures/*.png in `results_dir` from all good records under its runs/.
+    """Make leaderboard.md, .csv, index.html and figures/*.png in `results_dir` from all good records under its runs/.
 
     A record or sweep that cannot be read costs its own row, a line of the page, and a warning on stderr.
 
@@ -42,19 +49,22 @@ def write_leaderboard(results_dir: Path) -> Path:
 
 def _files(results_dir: Path) -> dict[Path, bytes]:
     records, complaints = records_of(results_dir)
-    sweeps, more = load_good_sweeps(results_dir)
-    for complaint in (complaints := [*complaints, *more]):
+    benches, of_benches = load_good_benches(results_dir)
+    sweeps, of_sweeps = load_good_sweeps(results_dir)
+    for complaint in (complaints := [*complaints, *of_benches, *of_sweeps]):
         print(f"warning: left out of the leaderboard: {complaint}", file=sys.stderr, flush=True)
     sections = make_sections(records)
-    models = {row.model for section in sections for row in section.rows}
-    models |= {model for sweep in sweeps for model in sweep.per_model}
-    files = {results_dir / "figures" / f"{section.slug}.png": draw(section, sorted(models)) for section in sections}
+    files = {results_dir / "figures" / f"{section.slug}.png": draw(section) for section in sections}
+    for bench in benches:
+        files[results_dir / "figures" / f"bench_{bench.name}.png"] = draw_bench(bench)
     for sweep in sweeps:
         if sweep.candidates:
-            files[results_dir / "figures" / f"sweep_{sweep.study}.png"] = draw_front(sweep, sorted(models))
+            files[results_dir / "figures" / f"sweep_{sweep.study}.png"] = draw_front(sweep)
     files[results_dir / "leaderboard.csv"] = leaderboard_csv(sections).encode()
-    parts = [leaderboard(sections), *map(sweep_section, sweeps), *left_out(results_dir, complaints)]
-    files[results_dir / "leaderboard.md"] = "\n".join(parts).encode()
+    extra = [*map(bench_section, benches), *map(sweep_section, sweeps), *left_out(results_dir, complaints)]
+    text = "\n".join([leaderboard(sections), *extra])
+    files[results_dir / "leaderboard.md"] = text.encode()
+    files[results_dir / "index.html"] = page(text, sections, benches, sweeps).encode()
     return files
 
 
@@ -67,6 +77,7 @@ def records_of(results_dir: Path) -> tuple[list[Record], list[str]]:
     if results_dir != MY_RESULTS or not RESULTS.is_dir():
         return own, complaints
     shipped, more = load_good(RESULTS)
+    shipped = [replace(record, link=os.path.relpath(RESULTS / record.link, results_dir)) for record in shipped]
     return list({record.run: record for record in [*shipped, *own]}.values()), [*complaints, *more]
 
 

@@ -4,6 +4,7 @@ A record is one finished run: results/runs/<task>/<model>-<hash8>/seed<k>.json. 
 further ones beside it, seed<k>.attempt<n>.json: the newest attempt counts, and the page names those it replaces.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from lra_mru.records.content import ACC, MEASURES
@@ -47,7 +48,7 @@ def _read(results_dir: Path) -> tuple[list[Record], list[str]]:
     first_of: dict[tuple[str, ...], tuple[Path, Record]] = {}
     for path in sorted(filter(is_record, (results_dir / "runs").rglob("*.json"))):
         try:
-            record = load_record(path)
+            record = replace(load_record(path), link=path.relative_to(results_dir).as_posix())
             _compare(path, record, *first_of.setdefault(record.configuration, (path, record)))
             good.append(record)
         except ValueError as error:

@@ -2,15 +2,18 @@
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from lra_mru.records.naming import computed
 from lra_mru.report.load import Record
 from lra_mru.report.stats import CONFIDENCE, Summary, summarise
+
+PROVEN = "every word"  # the grade of a certificate that holds at every length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +44,24 @@ class Row:
         number of sequences allows; None elsewhere.
 
             bound = 0.05 ** (1 / n)         the one-sided bound of Clopper and Pearson for n successes out of n
+
+        All seeds are tested on the same sequences, so more seeds do not make n larger.
         """
         records = [record for record in self.records if metric in record.metrics]
         if not records or any(record.metrics[metric] < 1 for record in records):
             return None
-        return (1 - CONFIDENCE) ** (1 / sum(num_sequences(record, metric) for record in records))
+        return (1 - CONFIDENCE) ** (1 / min(num_sequences(record, metric) for record in records))
+
+    @property
+    def validation(self) -> float:
+        """The mean of all validation accuracies, of further lengths too, which may choose between rows; 0 if none."""
+        found = [v for r in self.records for key, v in r.metrics.items() if key.partition("@")[0] == "val/acc"]
+        return fmean(found) if found else 0.0
+
+    @property
+    def proven_seeds(self) -> list[int]:
+        """Seeds with a certificate that they are right on every word, at every length."""
+        return [r.seed for r in self.records if r.certificate and r.certificate["grade"] == PROVEN]
 
     def skipped(self, metric: str) -> str | None:
         """Why seeds have no such metric; None if all have it."""
@@ -77,8 +93,8 @@ def middle(records: Iterable[Record], part: str, name: str) -> float | None:
 
 
 def num_examples(record: Record, metric: str) -> int:
-    """Test examples behind an accuracy."""
-    return int(record.metrics[metric.replace("acc", "num_examples")])
+    """Test examples behind an accuracy, of steps or of whole sequences."""
+    return int(record.metrics[re.sub(r"(seq_)?acc", "num_examples", metric)])
 
 
 def num_sequences(record: Record, metric: str) -> int:
@@ -91,11 +107,11 @@ def num_sequences(record: Record, metric: str) -> int:
     return min(rows or num_examples(record, metric), num_examples(record, metric))
 
 
-def grouped(records: Iterable[Record], key: Callable[[Record], object]) -> list[tuple]:
-    """(key, records with that key) by ascending key."""
-    groups: dict[object, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[key(record)].append(record)
+def grouped(members: Iterable[Any], key: Callable[[Any], object]) -> list[tuple]:
+    """(key, members with that key) by ascending key."""
+    groups: dict[object, list[Any]] = defaultdict(list)
+    for member in members:
+        groups[key(member)].append(member)
     return sorted(groups.items(), key=lambda item: item[0])
 
 

@@ -5,9 +5,11 @@ A section holds what may be compared: one task, variant and budget.
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lra_mru.report.load import ACC, Record
+from lra_mru.report.order import task_rank
 from lra_mru.report.rows import Row, grouped, num_examples, num_sequences
 
 
@@ -25,6 +27,10 @@ class Section:
         return f"{self.task}: {self.variant} (budget: {self.budget})"
 
     @property
+    def anchor(self) -> str:
+        return anchor(self.title)
+
+    @property
     def slug(self) -> str:
         """File name of its figure, without the ending."""
         return f"{self.task}_{re.sub(r'[^a-z0-9]+', '-', self.variant.lower()).strip('-')}_{self.budget}"
@@ -35,8 +41,13 @@ class Section:
 
     @property
     def lengths(self) -> list[int]:
-        """Lengths beyond the trained one, ascending."""
+        """Lengths other than the trained one, ascending."""
         return sorted(set().union(*(record.lengths for record in self.records)))
+
+    @property
+    def points(self) -> list[tuple[int, str]]:
+        """(length, metric) of every test set, ascending; the trained length is that of `test/acc`."""
+        return sorted([(self.trained_length, ACC), *((length, f"{ACC}@{length}") for length in self.lengths)])
 
     @property
     def groups(self) -> list[str]:
@@ -44,8 +55,8 @@ class Section:
 
     @property
     def accuracy_metrics(self) -> list[str]:
-        """`test/acc`, then `test/acc@<length>` ascending: the last one is the hardest."""
-        return [ACC, *(f"{ACC}@{length}" for length in self.lengths)]
+        """The metric of every test set by ascending length: the last one is the hardest."""
+        return [metric for _, metric in self.points] if self.lengths else [ACC]
 
     @property
     def trained_length(self) -> int:
@@ -74,13 +85,19 @@ class Section:
         """Numbers of independent test sequences behind a metric; more than one if records differ."""
         return sorted({num_sequences(record, metric) for record in self.records if metric in record.metrics})
 
-    def namesakes(self, row: Row) -> list[Row]:
-        """Other configurations of the row's model."""
-        return [other for other in self.rows if other.model == row.model and other is not row]
+    @property
+    def drawn(self) -> list[Row]:
+        """The rows that figures show: of a model with rows of several seeds those alone."""
+        several = {row.model for row in self.rows if len(row.records) > 1}
+        return [row for row in self.rows if row.model not in several or len(row.records) > 1]
+
+    def namesakes(self, row: Row, among: Sequence[Row] | None = None) -> list[Row]:
+        """All configurations of the row's model, its own among them."""
+        return [other for other in (self.rows if among is None else among) if other.model == row.model]
 
     def label(self, row: Row) -> str:
         """The row's model, with its hash where the section has another configuration of it."""
-        return f"{row.model} {row.config_hash}" if self.namesakes(row) else row.model
+        return f"{row.model} {row.config_hash}" if len(self.namesakes(row)) > 1 else row.model
 
     def distinction(self, row: Row) -> str:
         """The settings in which a row differs from its namesakes: what its hash stands for."""
@@ -93,21 +110,29 @@ class Section:
         )
 
 
+def anchor(title: str) -> str:
+    """The name under which code hosts link a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
 def make_sections(records: list[Record]) -> list[Section]:
-    """Sections by name; rows by accuracy at the longest length of the section, then at the trained one, then by name.
+    """Sections in the declared order of tasks, then by variant and budget; those with one seed a row after all others.
+
+    Rows by accuracy at the longest length of the section, then at the trained one, then by name.
 
     A row that was not evaluated at the longest length stands below those that were.
     """
     sections = []
-    for (task, variant, budget), members in grouped(records, lambda r: (r.task, r.variant, r.budget)):
+    for (_, variant, budget), members in grouped(records, lambda r: (task_rank(r.task), r.variant, r.budget)):
         rows = [
             Row(model=model, config_hash=seeds[0].config_hash, records=sorted(seeds, key=lambda r: r.seed))
             for (model, _), seeds in grouped(members, lambda r: (r.model, r.computes))
         ]
-        unsorted = Section(task=task, variant=variant, budget=budget, rows=rows)
+        unsorted = Section(task=members[0].task, variant=variant, budget=budget, rows=rows)
         hardest = unsorted.accuracy_metrics[-1]
         rows.sort(key=lambda row: (-_mean(row, hardest), -_mean(row, ACC), row.model, row.config_hash))
         sections.append(unsorted)
+    sections.sort(key=lambda section: all(len(row.records) == 1 for row in section.rows))
     slugs = {section.slug: section for section in sections}
     for section in sections:
         if slugs[section.slug] is not section:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, stdev, variance
 
 from scipy.special import stdtrit
 
@@ -26,6 +26,11 @@ class Summary:
     @property
     def n(self) -> int:
         return len(self.per_seed)
+
+    @property
+    def variance(self) -> float:
+        """Of one seed, estimated from all. Raises: StatisticsError for one seed"""
+        return variance(self.per_seed.values())
 
 
 def summarise(per_seed: Mapping[int, float]) -> Summary:

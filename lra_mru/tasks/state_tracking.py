@@ -27,6 +27,9 @@ class StateTracking(GeneratedTask):
                 dff5            ff with at most 4 identities in a row: the last 5 letters tell the answer
     p_identity: ff: share of identities at T; at other lengths p_identity_long, a longer memory. Else not used
 
+    error_decay: in training a step that lies d steps behind the first error of its row weighs exp(-error_decay d): what
+                was lost there no later step can know, and short words are learned before long ones. 0: all alike
+
     Letters are drawn equally often, but for ff. A recurrence that is linear in its state has one rate: it forgets old
     letters or lets errors add up, and follows at every length only what the last letters tell, such as dff5.
 
@@ -44,6 +47,7 @@ class StateTracking(GeneratedTask):
     monoid: str
     p_identity: float
     p_identity_long: float
+    error_decay: float
 
     name = "state_tracking"
 
@@ -62,6 +66,7 @@ class StateTracking(GeneratedTask):
             num_classes=num_elements,
             max_length=self.T,
             per_step=True,
+            error_decay=self.error_decay,
             chance=1 / num_elements,
         )
 

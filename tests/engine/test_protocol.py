@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import pytorch_lightning as pl
@@ -10,6 +11,7 @@ from support import TINY_COPY, TOKENS
 
 from lra_mru.engine.build import build
 from lra_mru.engine.measuring.forecast import forecast
+from lra_mru.engine.recording.summary import thinned
 from lra_mru.engine.run import run
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.engine.training.scores import Scores
@@ -53,6 +55,16 @@ def test_the_checkpoint_with_the_best_validation_is_the_one_tested(composed, tmp
     record = json.loads(path.read_text())
     assert record["best_step"] == 10
     assert abs(record["metrics"]["val/acc"] - 0.9) < 1e-6
+    assert record["curve"] == [[step, pytest.approx(0.9 if step == 10 else 0.5)] for step in weights]
+
+
+@pytest.mark.parametrize(("validations", "kept"), [(0, 0), (1, 1), (64, 64), (65, 33), (1000, 63)])
+def test_a_long_curve_is_thinned_and_keeps_its_end(validations, kept):
+    curve = [(step, 0.5) for step in range(validations)]
+    found = thinned(curve)
+    assert len(found) == kept
+    assert found[-1:] == [list(point) for point in curve[-1:]]
+    assert len({b[0] - a[0] for a, b in pairwise(found)}) <= 1
 
 
 def test_scores_count_every_target_once_and_ignore_steps_without_one():

@@ -1,5 +1,6 @@
 """The numbers in results/ and in the README are those that the records give: none is edited by hand."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from lra_mru.report import BEGIN, readme_block, with_block, write_leaderboard
 
 REPOSITORY = Path(__file__).parents[2]
-MADE = ("leaderboard.md", "leaderboard.csv")
+MADE = ("leaderboard.md", "leaderboard.csv", "index.html")
 
 
 def copy_of_present(target: Path) -> Path:
@@ -60,6 +61,15 @@ def test_leaderboard_is_what_the_records_beside_it_give(present: Path) -> None:
     assert differing(present) == [], "run: python -m lra_mru.report"
 
 
+def test_no_figure_is_left_over_from_records_that_went(tracked: Path) -> None:
+    figures = tracked / "results" / "figures"
+    before = {path.name for path in figures.glob("*_*.png") if path.stem.endswith(("_quick", "_full", "_custom"))}
+    shutil.rmtree(figures, ignore_errors=True)
+    write_leaderboard(tracked / "results")
+    left_over = before - {path.name for path in figures.iterdir()}
+    assert not left_over, "run: git rm results/figures/<name>"
+
+
 def test_readme_block_is_what_the_records_give(tracked: Path, present: Path) -> None:
     """New records of one's own do not make the README wrong, a number that no record gives does."""
     for readme, sources in [(tracked, [tracked]), (present, [tracked, present])]:
@@ -75,4 +85,6 @@ def test_a_number_edited_by_hand_is_found(present: Path) -> None:
     write_leaderboard(present / "results")
     page = present / "results" / "leaderboard.md"
     page.write_text(page.read_text().replace("L", "l", 1))
-    assert differing(present) == ["results/leaderboard.md"]
+    page = page.with_name("index.html")
+    page.write_text(page.read_text().replace("100.00", "99.00", 1))
+    assert differing(present) == ["results/leaderboard.md", "results/index.html"]

@@ -11,8 +11,9 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from lra_mru.report import write_leaderboard
-from lra_mru.report.figures import COLOURS, draw, make_figure
+from lra_mru.report.figures.accuracy import draw, make_figure
 from lra_mru.report.load import load_records
+from lra_mru.report.order import look_of
 from lra_mru.report.sections import Section, make_sections
 
 WriteRecord = Callable[..., Path]
@@ -46,15 +47,15 @@ def pixels(png: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("fixture", ["lengths_section", "floors_section"])
 def test_every_model_leaves_ink_in_its_colour(request: pytest.FixtureRequest, fixture: str) -> None:
-    image = pixels(draw(request.getfixturevalue(fixture), MODELS))
-    for colour in COLOURS[: len(MODELS)]:
+    image = pixels(draw(request.getfixturevalue(fixture)))
+    for colour in {look_of(model).colour for model in MODELS}:
         close = np.abs(image - np.array(to_rgb(colour))).max(axis=-1) < 0.02
         assert close.sum() > 20, f"{colour} cannot be seen"
 
 
 @pytest.mark.parametrize("fixture", ["lengths_section", "floors_section"])
 def test_labels_stay_on_the_page_and_apart(request: pytest.FixtureRequest, fixture: str) -> None:
-    figure = make_figure(request.getfixturevalue(fixture), MODELS)
+    figure = make_figure(request.getfixturevalue(fixture))
     figure.canvas.draw()
     page, renderer = figure.bbox, figure.canvas.get_renderer()  # type: ignore[attr-defined]
     (axes,) = figure.axes
@@ -69,7 +70,7 @@ def test_labels_stay_on_the_page_and_apart(request: pytest.FixtureRequest, fixtu
 
 
 def test_the_trained_length_and_the_floor_are_drawn_where_they_belong(lengths_section: Section) -> None:
-    (axes,) = make_figure(lengths_section, MODELS).axes
+    (axes,) = make_figure(lengths_section).axes
     lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
     assert ([300, 300], [0, 1]) in lines
     assert ([0, 1], [12.5, 12.5]) in lines
@@ -77,17 +78,17 @@ def test_the_trained_length_and_the_floor_are_drawn_where_they_belong(lengths_se
 
 
 def test_a_row_ends_where_it_was_not_evaluated(lengths_section: Section) -> None:
-    (axes,) = make_figure(lengths_section, MODELS).axes
+    (axes,) = make_figure(lengths_section).axes
     curves = {line.get_color(): list(line.get_ydata()) for line in axes.lines if line.get_linewidth() == 1.6}
-    assert curves[COLOURS[MODELS.index("transformer")]] == [100.0, 12.5]
-    assert curves[COLOURS[MODELS.index("lru")]] == [100.0, 12.5, 12.5]
+    assert curves[look_of("transformer").colour] == [100.0, 12.5]
+    assert curves[look_of("lru").colour] == [100.0, 12.5, 12.5]
 
 
 def test_intervals_are_drawn_whole_beside_the_floors(results: Path, write_record: WriteRecord) -> None:
     for seed, accuracy in enumerate([0.2, 0.24]):  # 22 ± 25 %: from below 0 to 47
         write_record(task="listops", seed=seed, metrics={"test/acc": accuracy})
     (section,) = make_sections(load_records(results))
-    (axes,) = make_figure(section, ["bmru"]).axes
+    (axes,) = make_figure(section).axes
     assert axes.get_xlim()[0] == 0
     assert axes.get_xlim()[1] >= 47.4
 

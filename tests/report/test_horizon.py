@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from lra_mru.report import write_leaderboard
+from lra_mru.report.figures.accuracy import make_figure
 from lra_mru.report.load import load_good, load_records
+from lra_mru.report.sections import make_sections
 
 SPEC = {"task": "state_tracking", "variant": "z2, every prefix, T = 64"}
 
@@ -49,6 +51,18 @@ def test_infinity_is_printed_with_a_link_and_never_without_a_certificate(results
     folder = "runs/state_tracking/bmru-1a2b3c4d"
     assert f"[∞]({folder}/seed0.certificate.json) [no]({folder}/seed1.certificate.json) |" in page
     assert len(load_records(results)) == 3  # certificates are no records
+
+
+def test_the_overview_and_the_figure_count_seeds_that_are_proven(results, write_record) -> None:
+    metrics = {"test/acc@3000": 1.0, "test/num_examples@3000": 64}
+    paths = [write_record(**SPEC, seed=seed, best_weights_sha256="abc", metrics=metrics) for seed in range(2)]
+    assert "∞" not in write_leaderboard(results).read_text().split("How to read")[0]
+    certificate(paths[0])
+    overview = write_leaderboard(results).read_text().split("How to read")[0]
+    assert overview.count("**100.0 (≥ 95.4), ∞ 1 of 2** |") == 1  # at the longest length alone
+    (section,) = make_sections(load_records(results))
+    (axes,) = make_figure(section).axes
+    assert "bmru, ∞ proven 1 of 2" in [text.get_text() for text in axes.texts]
 
 
 def test_a_certificate_of_other_weights_is_refused_by_name(results, write_record) -> None:

@@ -53,6 +53,8 @@ def test_a_temporary_file_of_a_writer_is_no_record(results: Path, write_record: 
             {"throughput": {"train_tokens_per_s": 1.0}},
             "throughput/eval_tokens_per_s='missing' must be a number or null",
         ),
+        ({"curve": [[100, 1.5]]}, "curve holds [100, 1.5], must be [step, accuracy]"),
+        ({"command": 7}, "command=7 must be of type str or NoneType"),
         ({"memory": {"peak_bytes": "1 GB"}}, "memory/peak_bytes='1 GB' must be a number or null"),
     ],
 )

@@ -37,7 +37,7 @@ def test_writes_tables_figures_and_the_readme_block(
     assert "old numbers" not in text
     written = sorted(str(path.relative_to(results)) for path in files(results) if "runs" not in path.parts)
     assert written.pop(0) == ".leaderboard.lock"  # git ignores it
-    assert written == ["figures/copy_first_symbols-t-300_quick.png", "leaderboard.csv", "leaderboard.md"]
+    assert written == ["figures/copy_first_symbols-t-300_quick.png", "index.html", "leaderboard.csv", "leaderboard.md"]
 
 
 def test_without_readme_no_readme_is_touched(

@@ -24,6 +24,8 @@ from lra_mru.records.naming import RULE
 from lra_mru.tasks.base import SequenceTask
 from lra_mru.tasks.generated import GeneratedTask
 
+CURVE_POINTS = 64
+
 
 def num_params(model: SequenceModel) -> int:
     return sum(p.numel() for p in model.parameters())
@@ -77,6 +79,7 @@ def summarize(
         "bandwidth": bandwidth(model, device, meter, activations),
         "steps": trainer.global_step,
         "best_step": checkpoints.best["step"],
+        "curve": thinned(checkpoints.curve),
         "weights_sha256": weights_sha256(load(checkpoints.path)["state_dict"]),
         "best_weights_sha256": weights_sha256(checkpoints.best["state_dict"]),
         "resumes": checkpoints.resumes,
@@ -94,6 +97,12 @@ def summarize(
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_s": round(checkpoints.seconds, 1),
     }
+
+
+def thinned(curve: Sequence[tuple[int, float]]) -> list[list[float]]:
+    """At most CURVE_POINTS of the pairs (step, val/acc), evenly taken, the last among them: a record stays small."""
+    every = -(-len(curve) // CURVE_POINTS) or 1
+    return [list(point) for point in curve[::-1][::every][::-1]]
 
 
 def failing(

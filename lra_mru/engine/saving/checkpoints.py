@@ -33,6 +33,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         self.attempt, self.stop, self.config = attempt, stop, config
         self.every_steps, self.every_minutes = every_steps, every_minutes
         self.best: dict[str, Any] = {}  # step, score, val/acc, state_dict
+        self.curve: list[tuple[int, float]] = []  # step and val/acc of every validation
         self.resumes = 0
         self._began = self._saved = time.monotonic()
         self._saved_step = -1
@@ -59,6 +60,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
         score = float(torch.nan_to_num(metrics["val/choice"], nan=torch.inf))
+        self.curve.append((trainer.global_step, metrics["val/acc"].item()))
         if not self.best or score < self.best["score"]:
             state_dict = trainer.strategy.lightning_module_state_dict()
             self.best = {
@@ -96,10 +98,17 @@ class Checkpoints(pl.callbacks.Checkpoint):
         checkpoint["config"] = self.config
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "random": random_states(), "seconds": self.seconds, "resumes": self.resumes}
+        return {
+            "best": self.best,
+            "curve": self.curve,
+            "random": random_states(),
+            "seconds": self.seconds,
+            "resumes": self.resumes,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.resumes = state_dict["best"], state_dict["resumes"] + 1
+        self.curve = list(state_dict.get("curve", []))  # older checkpoints hold none
         self._began -= state_dict["seconds"]
         set_random_states(state_dict["random"])
 

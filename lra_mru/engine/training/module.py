@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float, Int
 from pytorch_lightning.plugins.precision import MixedPrecision
 from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -20,6 +21,20 @@ from lra_mru.engine.training.scores import Scores
 from lra_mru.engine.training.seeding import draw_seed, seed_draws
 from lra_mru.model import ModelState, SequenceModel
 from lra_mru.spec import NO_TARGET, Batch
+
+
+def cross_entropy_until_errors(
+    outputs: Float[Tensor, "B L C"], targets: Int[Tensor, "B L"], error_decay: float
+) -> Float[Tensor, ""]:
+    """Weighted mean cross-entropy over all targets: a step d steps after the first error of its row weighs
+    exp(-error_decay d). Source: Brandoit et al., "Length-independent state tracking under a parallel scan" (2026)
+    """
+    losses = cross_entropy(outputs.flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="none")
+    asked = targets != NO_TARGET
+    wrong = (outputs.detach().argmax(-1) != targets) & asked
+    late = ((wrong.cumsum(1) > 0).cumsum(1) - 1).clamp(min=0)  # steps since the first error
+    weights = asked * torch.exp(-error_decay * late)
+    return (weights.flatten() * losses).sum() / weights.sum()
 
 
 class SequenceClassifier(pl.LightningModule):
@@ -55,6 +70,8 @@ class SequenceClassifier(pl.LightningModule):
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross-entropy, or mean squared error, over the batch's targets."""
         outputs = self.model(batch.inputs) if self.replay else self.model(batch.inputs, batch.lengths)
+        if self.training and self.model.spec.error_decay:
+            return cross_entropy_until_errors(outputs.float(), batch.targets, self.model.spec.error_decay)
         outputs, targets = outputs.flatten(0, -2).float(), batch.targets.flatten()
         if self.model.spec.tolerance is None:
             return cross_entropy(outputs, targets, ignore_index=NO_TARGET)

@@ -1,13 +1,15 @@
 """Cells of the Markdown tables, and the table around them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from statistics import median
 
 from lra_mru.report.load import ACC, Record
-from lra_mru.report.rows import Row
+from lra_mru.report.rows import PROVEN, Row
 from lra_mru.report.sections import Section
 
-PROVEN = "every word"  # the grade of a certificate that holds at every length
+FOLDERS = re.compile(r" (results|runs)_dir=\S+")  # where a run puts its files: everyone's own affair
+SEED = re.compile(r" seed=\d+\b")
 
 
 def markdown_table(head: list[str], lines: Iterable[list[str]]) -> str:
@@ -17,10 +19,26 @@ def markdown_table(head: list[str], lines: Iterable[list[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def row_name(row: Row) -> str:
-    """Model and hash, and how many of its seeds ran from uncommitted code."""
+def row_name(row: Row, section: Section) -> str:
+    """The model with a link to its records, its hash where another row has the same name, and how many of its seeds
+    ran from uncommitted code."""
     dirty = f" (dirty: {len(row.dirty_seeds)} of {len(row.records)})" if row.dirty_seeds else ""
-    return f"{row.model} `{row.config_hash}`{dirty}"
+    return f"[{section.label(row)}]({folder_link(row)}){dirty}"
+
+
+def folder_link(row: Row) -> str:
+    """From the page to the folder of a row's records."""
+    return row.first.link.rpartition("/")[0]
+
+
+def rerun(records: Sequence[Record]) -> list[str]:
+    """The command that repeats a row: one for all seeds, where the records' own commands differ in the seed alone."""
+    commands = [FOLDERS.sub("", record.command) for record in records if record.command]
+    bare = {SEED.sub("", command) for command in commands}
+    if len(commands) < 2 or len(bare) > 1 or not all(map(SEED.search, commands)):
+        return commands
+    seeds = ",".join(str(record.seed) for record in records)
+    return [SEED.sub(f" seed={seeds}", commands[0]).replace("train.py", "train.py -m", 1)]
 
 
 def where(metric: str, section: Section) -> str:
@@ -49,10 +67,10 @@ def accuracy(row: Row, metric: str) -> str:
     return f"{percent(summary.mean)}{interval}{fewer}"
 
 
-def percent(fraction: float) -> str:
-    """Two decimals; 100.00 only for exactly 100 %."""
-    text = f"{100 * fraction:.2f}"
-    return "99.99" if text == "100.00" and fraction < 1 else text
+def percent(fraction: float, digits: int = 2) -> str:
+    """So many decimals; 100 only for exactly 100 %."""
+    value = 100 * fraction
+    return f"{value if fraction >= 1 else min(value, 100 - 10**-digits):.{digits}f}"
 
 
 def whole(value: float | None) -> str:
@@ -92,9 +110,10 @@ def _shown(learned: Sequence[float], measured: Sequence[dict]) -> str:
 
 def proof(row: Row) -> str:
     """For each seed with a certificate a link to it: the infinity sign, or "no" if words were found that fail."""
-    shown = (("∞" if r.certificate["grade"] == PROVEN else "no", _place(r)) for r in row.records if r.certificate)
-    return " ".join(f"[{sign}]({place})" for sign, place in shown) or "—"
+    return " ".join(f"[{sign}]({place})" for sign, place in proofs(row)) or "—"
 
 
-def _place(record: Record) -> str:
-    return f"runs/{record.task}/{record.model}-{record.config_hash}/seed{record.seed}.certificate.json"
+def proofs(row: Row) -> list[tuple[str, str]]:
+    """For each seed with a certificate the sign and the link."""
+    proven = [(r.certificate["grade"] == PROVEN, r.link.removesuffix(".json")) for r in row.records if r.certificate]
+    return [("∞" if every else "no", f"{place}.certificate.json") for every, place in proven]

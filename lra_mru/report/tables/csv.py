@@ -4,9 +4,9 @@ import csv
 import io
 
 from lra_mru.report.load import MEASURES
-from lra_mru.report.published import published_rows
 from lra_mru.report.rows import Row, middle
 from lra_mru.report.sections import Section
+from lra_mru.report.tables.published import published_rows
 
 COLUMNS = ["task", "variant", "budget", "kind", "model", "config_hash", "dirty_seeds", "machine", "metric", "statistic"]
 COLUMNS += ["value", "ci95_half_width", "n", "per_seed", "note"]

@@ -1,0 +1,84 @@
+"""The overview: one line for each task, at the trained length and at the longest one, and one column for each model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lra_mru.report.compare import Estimate, best_of, estimate
+from lra_mru.report.load import ACC
+from lra_mru.report.order import in_order
+from lra_mru.report.rows import Row
+from lra_mru.report.sections import Section
+
+MIN_SEEDS = 2  # one seed has no interval, and stands in the tables of its task alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One task at one length.
+
+    name:  the task, and of its variant and budget what tells it from the other lines
+    cells: by model the row that stands for it: of several the one with the highest validation accuracy
+    best:  models above the floor that cannot be told from the best
+    """
+
+    section: Section
+    metric: str
+    name: str
+    cells: Mapping[str, Row]
+    best: frozenset[str]
+
+
+def make_matrix(sections: Sequence[Section]) -> list[Line]:
+    """Lines in the order of the sections; a section without a row of several seeds has none."""
+    chosen = [(section, cells) for section in sections if (cells := _cells(section))]
+    names = short_names([section for section, _ in chosen])
+    return [
+        Line(section=section, metric=metric, name=name, cells=cells, best=_best(section, cells, metric))
+        for (section, cells), name in zip(chosen, names, strict=True)
+        for metric in dict.fromkeys([ACC, section.accuracy_metrics[-1]])
+    ]
+
+
+def models_of(lines: Sequence[Line]) -> list[str]:
+    """The columns, in the declared order."""
+    return in_order(model for line in lines for model in line.cells)
+
+
+def estimates_of(section: Section, metric: str) -> dict[str, Estimate]:
+    """By label what each row of several seeds reaches, in the order of the rows."""
+    return _estimates({section.label(row): row for row in section.rows}, metric)
+
+
+def _estimates(cells: Mapping[str, Row], metric: str) -> dict[str, Estimate]:
+    return {model: found for model, row in cells.items() if (found := estimate(row, metric))}
+
+
+def _cells(section: Section) -> dict[str, Row]:
+    rows = [row for row in section.rows if len(row.records) >= MIN_SEEDS]
+    rows.sort(key=lambda row: (row.validation, row.config_hash))
+    return {row.model: row for row in rows}
+
+
+def _best(section: Section, cells: Mapping[str, Row], metric: str) -> frozenset[str]:
+    floor, found = section.best_floor(), best_of(_estimates(cells, metric))
+    if floor is None:
+        return frozenset(found)
+    above = {model: cells[model].seeds_above(floor, metric) for model in found}
+    return frozenset(model for model, count in above.items() if count and count[0])
+
+
+def short_names(sections: Sequence[Section]) -> list[str]:
+    """The task of each section, what tells it from others of this task, and its budget where budgets differ."""
+    names = []
+    for section in sections:
+        sisters = [other.variant.split(", ") for other in sections if other.task == section.task]
+        seen: list[list[bool]] = []
+        told = []
+        for part in section.variant.split(", "):
+            pattern = [part in sister for sister in sisters]
+            if not all(pattern) and pattern not in seen:  # what always stands together is said once
+                told.append(part)
+                seen.append(pattern)
+        budget = [] if len({other.budget for other in sections}) == 1 else [f"budget {section.budget}"]
+        names.append(", ".join([section.task, *told, *budget]))
+    return names

@@ -1,0 +1,52 @@
+"""Cost against length: what the bench wrote is what the page shows, each machine apart."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from lra_mru.bench import __main__ as bench
+from lra_mru.report import write_leaderboard
+from lra_mru.report.lengths import load_good_benches
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the real command writes of one small row."""
+    path = tmp_path_factory.mktemp("bench") / "here.json"
+    sizes = ["--models", "lru", "--lengths", "32", "--d-model", "32", "--depth", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bench", "backbones", *sizes, "--json", str(path)])
+        bench.main()
+    return path.read_text()
+
+
+def test_the_figures_of_the_bench_stand_on_the_page(results: Path, measured: str) -> None:
+    raw = json.loads(measured)
+    (row,) = raw["rows"]
+    late = {"model": "nfsm", "length": 4096, "status": "over 9 s"}
+    raw["rows"] += [row | {"length": 4096, "train_tokens_per_s": 5e4}, late]
+    folder = results / "bench"
+    folder.mkdir()
+    (folder / "here.json").write_text(json.dumps(raw))
+    (folder / "cut.json").write_text(measured[:50])
+    page = write_leaderboard(results).read_text()
+    section = page.split("## Cost against length: here\n")[1]
+    assert f"Width 32, 1 blocks, float32, one sequence at a time. {raw['machine']}." in section
+    speed = f"{row['train_tokens_per_s']:,.0f}"
+    head = "| model | L = 32 | L = 4,096 |\n| --- | ---: | ---: |\n"
+    assert f"{head}| lru | {speed} | 50,000 |\n| nfsm | — | — |\n" in section
+    assert "- bench/cut.json: not a file of `python -m lra_mru.bench backbones`" in page
+    assert (results / "figures" / "bench_here.png").read_bytes().startswith(b"\x89PNG")
+    assert '"bench_here":[{"kind":"costs"' in (results / "index.html").read_text()
+
+
+def test_files_are_never_mixed(results: Path, measured: str) -> None:
+    (results / "bench").mkdir()
+    for name in ("a", "b"):
+        (results / "bench" / f"{name}.json").write_text(measured)
+    benches, complaints = load_good_benches(results)
+    assert [found.name for found in benches] == ["a", "b"]
+    assert complaints == []
+    assert write_leaderboard(results).read_text().count("## Cost against length: ") == 2
