@@ -1,5 +1,7 @@
 """The gated recurrent unit, as torch computes it: step after step, the control that no scan can shorten."""
 
+import functools
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -56,12 +58,16 @@ class GRU(Mixer):
 
     def _as_scan(self, x: Float[Tensor, "B L D"], state: Float[Tensor, "B N"]) -> Float[Tensor, "B L N"]:
         """What self.recurrence computes, of any length in one exported program."""
-        gru = self.recurrence
-        drives = linear(x, gru.weight_ih_l0, gru.bias_ih_l0).transpose(0, 1)  # (L, B, 3 N)
+        parameters: dict[str, Tensor] = dict(self.recurrence.named_parameters())
+        of_input, of_state = (
+            functools.partial(linear, weight=parameters[f"weight_{part}_l0"], bias=parameters[f"bias_{part}_l0"])
+            for part in ("ih", "hh")
+        )
+        drives = of_input(x).transpose(0, 1)  # (L, B, 3 N)
 
         def step(h: Tensor, drive: Tensor) -> tuple[Tensor, Tensor]:
             r, z, n = drive.chunk(3, dim=-1)
-            of_r, of_z, of_n = linear(h, gru.weight_hh_l0, gru.bias_hh_l0).chunk(3, dim=-1)
+            of_r, of_z, of_n = of_state(h).chunk(3, dim=-1)
             z = torch.sigmoid(z + of_z)
             h = (1 - z) * torch.tanh(n + torch.sigmoid(r + of_r) * of_n) + z * h
             return h, h.clone()  # a scan may not return one tensor twice
