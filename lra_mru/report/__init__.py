@@ -14,14 +14,13 @@ from lra_mru.places import MY_RESULTS, RESULTS
 from lra_mru.report.figures.accuracy import draw
 from lra_mru.report.figures.front import draw_front
 from lra_mru.report.figures.lengths import draw_bench
-from lra_mru.report.lengths import load_good_benches
 from lra_mru.report.load import Record, load_good
 from lra_mru.report.page import page
 from lra_mru.report.pareto import load_good_sweeps
 from lra_mru.report.sections import make_sections
 from lra_mru.report.tables.csv import leaderboard_csv
 from lra_mru.report.tables.leaderboard import leaderboard, short_table
-from lra_mru.report.tables.lengths import bench_section
+from lra_mru.report.tables.lengths import bench_section, load_good_benches
 from lra_mru.report.tables.sweeps import front_table, sweep_section
 
 BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"

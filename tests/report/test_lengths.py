@@ -8,7 +8,7 @@ import pytest
 
 from lra_mru.bench import __main__ as bench
 from lra_mru.report import write_leaderboard
-from lra_mru.report.lengths import load_good_benches
+from lra_mru.report.tables.lengths import load_good_benches
 
 
 @pytest.fixture(scope="module")

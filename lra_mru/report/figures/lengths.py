@@ -7,8 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lra_mru.report.figures.style import STYLE
-from lra_mru.report.lengths import COSTS, Bench
 from lra_mru.report.order import look_of
+from lra_mru.report.tables.lengths import COSTS, Bench
 
 
 def draw_bench(bench: Bench) -> bytes:

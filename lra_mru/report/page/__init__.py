@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from lra_mru.report.lengths import Bench
 from lra_mru.report.order import in_order
 from lra_mru.report.page.accuracy import section_figures
 from lra_mru.report.page.costs import bench_figures, sweep_figures
@@ -14,6 +13,7 @@ from lra_mru.report.page.values import looks
 from lra_mru.report.pareto import Sweep
 from lra_mru.report.sections import Section
 from lra_mru.report.tables.leaderboard import PAGE_LINK
+from lra_mru.report.tables.lengths import Bench
 
 HERE = Path(__file__).parent
 SCRIPTS = ("d3/d3.min.js", "tables.js", "marks.js", "figures.js", "page.js")

@@ -1,12 +1,12 @@
 """Figures of costs: accuracy against speed and memory, cost against length, and the fronts of sweeps."""
 
-from lra_mru.report.lengths import COSTS, Bench
 from lra_mru.report.page.values import Spec, mean_text, rounded, short_config
 from lra_mru.report.pareto import Sweep
 from lra_mru.report.rows import Row, middle
 from lra_mru.report.sections import Section
 from lra_mru.report.stats import Summary
 from lra_mru.report.tables.cells import where
+from lra_mru.report.tables.lengths import COSTS, Bench
 from lra_mru.report.tables.sweeps import LABELS, scaled
 
 
