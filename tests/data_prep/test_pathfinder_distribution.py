@@ -135,8 +135,8 @@ def test_a_tiny_network_learns_the_small_variant() -> None:
         return [nn.Conv2d(d_input, d_output, 3, padding=1), nn.BatchNorm2d(d_output), nn.ReLU()]
 
     network = nn.Sequential(
-        *convolution(1, 16), *convolution(16, 16), nn.MaxPool2d(2),
-        *convolution(16, 32), *convolution(32, 32), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32 * 16, 2),
+        *convolution(1, 32), *convolution(32, 32), nn.MaxPool2d(2),
+        *convolution(32, 64), *convolution(64, 64), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64 * 16, 2),
     )  # fmt: skip
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     for rows in torch.arange(38_400).split(64):
