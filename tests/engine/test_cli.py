@@ -45,7 +45,7 @@ def test_a_mistake_gets_one_line_and_status_2(tmp_path, arguments, message):
 
 
 def test_control_c_saves_and_the_same_command_completes(tmp_path):
-    arguments = [*TINY_COPY, "trainer.max_steps=300", "budget.val_every_steps=20", "results_dir=r"]
+    arguments = [*TINY_COPY, "trainer.max_steps=100", "budget.val_every_steps=20", "results_dir=r"]
     process = start(tmp_path, *arguments)
     while not (line := process.stdout.readline()).startswith("step 20/"):
         assert line, process.stderr.read()
@@ -63,7 +63,7 @@ def test_control_c_saves_and_the_same_command_completes(tmp_path):
     assert (status, err) == (0, "")
     assert "resuming runs/copy_first/" in out
     record = json.loads(next(tmp_path.rglob("seed0.json")).read_text())
-    assert (record["steps"], record["resumes"]) == (300, 1)
+    assert (record["steps"], record["resumes"]) == (100, 1)
     assert runs(tmp_path, "--results-dir", "r").startswith("finished   copy_first/bmru-")
 
 

@@ -95,7 +95,7 @@ def test_a_signal_saves_between_two_validations_and_the_same_command_completes(g
 
 @pytest.mark.parametrize("hook", ["training_step", "on_validation_epoch_end"])
 def test_a_signal_just_before_a_validation_waits_for_it(go, at_step, folder, hook):
-    short = (*LEARNING, "trainer.max_steps=12")
+    short = (*LEARNING, "trainer.max_steps=12", "task.train_words=plain")
     whole = go("bmru", *short, where="unbroken")[1]
     assert whole["best_step"] == 10  # the validation that must not be skipped
     at_step(10 if hook == "on_validation_epoch_end" else 9, ask(signal.SIGTERM), hook)

@@ -178,7 +178,7 @@ def test_the_budgets_steps_reach_the_trainer(composed, tmp_path, monkeypatch):
     cfg = composed("model=bmru", *tiny, *(f"{key}_dir={tmp_path / key}" for key in ("results", "data", "runs")))
     with pytest.raises(RunError, match="made"):
         run(cfg, model_name="bmru", task_name="copy_first")
-    assert made[0].max_steps == cfg.budget.steps == 400
+    assert made[0].max_steps == cfg.budget.steps == 1000
 
 
 def test_a_replay_takes_full_batches_of_one_shape(small_model, monkeypatch):

@@ -12,6 +12,7 @@ import yaml
 from support import MODELS, ROOT, TINY_COPY
 
 from lra_mru.engine.errors import ConfigError
+from lra_mru.evidence.__main__ import main
 from lra_mru.evidence.declared import read
 from lra_mru.evidence.queue import Queue, validation
 
@@ -97,13 +98,24 @@ def test_a_run_that_fails_costs_no_other_cell(evidence, tmp_path):
         (["--jobs", "0"], "--jobs=0 must be at least 1"),
         (["--seeds", "x"], "argument --seeds: invalid _integers value: 'x'"),
         (["seed=3"], "seed=3: give key=value"),
-        (["model.d_modle=3"], "model.d_modle: there is no such key; did you mean"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_starts(evidence, tmp_path, arguments, says):
-    status, out, err = finish(evidence(*arguments))
-    assert (status, out, err.count("\n")) == (2, "", 1)
+def test_a_mistake_is_one_line_before_anything_starts(tmp_path, monkeypatch, capsys, arguments, says):
+    (tmp_path / "list.yaml").write_text(yaml.safe_dump(CONTENT))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["evidence", "--list", "list.yaml", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
     assert says in err
+    assert [path.name for path in tmp_path.iterdir()] == ["list.yaml"]
+
+
+def test_a_key_that_no_config_has_is_one_line_before_anything_starts(evidence, tmp_path):
+    status, out, err = finish(evidence("model.d_modle=3"))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "model.d_modle: there is no such key; did you mean" in err
     assert not list(tmp_path.glob("**/seed*"))
 
 

@@ -24,7 +24,7 @@ from lra_mru.ops.linear_scan import gpu as linear_scan
 from lra_mru.ops.selective_scan import gpu as selective_scan
 from lra_mru.ops.table_scan import gpu as table_scan
 
-BATCH, LENGTH, CHANNELS, STATES = 1, 64, 256, 16
+BATCH, LENGTH, CHANNELS, STATES = 1, 32, 256, 16
 
 
 @contextmanager
