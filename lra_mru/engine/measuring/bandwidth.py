@@ -1,11 +1,12 @@
 """How near a training step comes to the speed of a GPU's memory: what model FLOPs utilisation is to arithmetic."""
 
 import time
+from functools import cache
 
 import torch
 from torch import nn
 
-COPY_BYTES = 1 << 28  # beyond every cache
+COPY_BYTES = 1 << 27  # two of it are beyond every cache
 COPY_ROUNDS = 20
 PARAMETER_PASSES = 10  # forward and backward read it; the gradient is written; AdamW reads p, g, m, v, writes p, m, v
 
@@ -19,6 +20,7 @@ def least_step_bytes(model: nn.Module, *, activation_bytes: float) -> float:
     return 2 * activation_bytes + PARAMETER_PASSES * sum(p.numel() * p.element_size() for p in model.parameters())
 
 
+@cache  # a run's rehearsal measures it, when memory is free; after training no room is taken for it again
 def copy_bytes_per_s(device: torch.device) -> float:
     """Bytes read plus bytes written per second by the device's own copy of a large tensor: the practical ceiling."""
     source = torch.zeros(COPY_BYTES, dtype=torch.uint8, device=device)
