@@ -11,7 +11,8 @@ from lra_mru.engine.recording.record import identify
 from lra_mru.records.form import as_text, load_record
 from lra_mru.records.naming import computed, name_by_rule_1, name_of
 
-CHANGED = ("copy_first", "flip_flop")  # tasks whose settings are no longer those of their committed records
+# tasks whose settings are not, or no longer, those of all their committed records
+CHANGED = ("copy_first", "flip_flop", "delayed_mnist", "state_tracking")
 COMMITTED = sorted(path for path in (ROOT / "results/runs").rglob("seed*.json") if path.stem[4:].isdigit())
 QUICK = ("model=lru", "task=copy_first", "budget=quick")
 
