@@ -1,16 +1,25 @@
 """Mistakes in key=value arguments, each explained in one line with what to type instead."""
 
+import argparse
 import difflib
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
+from lra_mru.engine.errors import ConfigError
 from lra_mru.places import CONF
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse for the programs beside train.py. Raises: ConfigError for a mistake, one line as everywhere here"""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; {self.prog} --help says what there is")
 
 
 def explain(error: Exception, arguments: Sequence[str] = ()) -> str:

@@ -1,22 +1,16 @@
 """python -m lra_mru.evidence [LIST] [--tasks ..] [--models ..] [--rates ..] [--seeds ..] [--jobs N] [key=value ...]"""
 
-import argparse
 from pathlib import Path
-from typing import NoReturn
 
 from lra_mru.engine import cli
+from lra_mru.engine.arguments import Parser
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.evidence.declared import read
 from lra_mru.evidence.queue import Queue
 from lra_mru.places import RESULTS
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; python -m lra_mru.evidence --help says what there is")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     made = Parser(prog="python -m lra_mru.evidence", description="Runs what is missing of a declared list of runs.")
     made.add_argument(
         "--list", type=Path, default=RESULTS / "evidence.yaml", help="the list (default: the shipped one)"

@@ -1,5 +1,6 @@
 """The declared list of runs: models x tasks x seeds x rates, read from one YAML file that anyone can narrow."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,12 @@ class Declared:
     cells: tuple[Cell, ...]
     rates: tuple[float, ...]
     seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not all(0 < rate < math.inf for rate in self.rates):
+            raise ConfigError(f"rates={list(self.rates)} must be numbers above 0")
+        if not all(seed >= 0 for seed in self.seeds):
+            raise ConfigError(f"seeds={list(self.seeds)} must be at least 0")
 
     def narrowed(
         self,

@@ -98,6 +98,8 @@ def test_a_run_that_fails_costs_no_other_cell(evidence, tmp_path):
         (["--jobs", "0"], "--jobs=0 must be at least 1"),
         (["--seeds", "x"], "argument --seeds: invalid _integers value: 'x'"),
         (["seed=3"], "seed=3: give key=value"),
+        (["--rates", "0"], "rates=[0.0] must be numbers above 0"),
+        (["--seeds=-1"], "seeds=[-1] must be at least 0"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_starts(tmp_path, monkeypatch, capsys, arguments, says):

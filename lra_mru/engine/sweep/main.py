@@ -1,10 +1,8 @@
 """python sweep.py FILE --trials N --jobs K: from the command line to a finished study."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
@@ -12,7 +10,7 @@ from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.common.output import put_line as say
-from lra_mru.engine.arguments import as_value
+from lra_mru.engine.arguments import Parser, as_value
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.folders import check_folders
 from lra_mru.engine.sweep.file import Sweep, read_sweep
@@ -24,14 +22,8 @@ from lra_mru.engine.sweep.summary import summary, write_summary
 from lra_mru.places import CONF
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as everywhere in this suite."""
-        raise ConfigError(f"{message}; python sweep.py --help says what there is")
-
-
-def parser() -> argparse.ArgumentParser:
-    made = Parser(prog="sweep.py", description="Runs a W&B sweep file with Optuna: no account, no network.")
+def parser() -> Parser:
+    made = Parser(prog="python sweep.py", description="Runs a W&B sweep file with Optuna: no account, no network.")
     made.add_argument("file", type=Path, help="a sweep file, e.g. sweeps/memory.yaml")
     made.add_argument("--trials", type=int, help="trials in all, those of an earlier part included")
     made.add_argument("--jobs", type=int, default=1, help="trials at once; they share the cores (default: 1)")
