@@ -34,6 +34,19 @@ def test_record_is_complete(go, model):
     assert record["versions"]["torch"].startswith(torch.__version__.split("+")[0])
 
 
+def test_what_a_token_costs_is_counted_on_no_more_rows_than_a_step_has(go, monkeypatch):
+    """So that the record of a run takes no more memory than its training did."""
+    rows = []
+
+    def counted(module, loss_of, batch):
+        rows.append(len(batch.lengths))
+        return activation_bytes_per_token(module, loss_of, batch)
+
+    monkeypatch.setattr("lra_mru.engine.recording.summary.activation_bytes_per_token", counted)
+    go("bmru", "task.num_val=40", "task.batch_size=8")
+    assert rows == [8, 8]  # in the rehearsal, and at the end
+
+
 def test_same_seed_twice_gives_the_same_numbers_and_another_seed_others(go):
     dropout = "model.dropout=0.3"
     first = without_clock(go("bmru", dropout, where="a")[1])

@@ -45,7 +45,8 @@ def summarize(
     """Everything the leaderboard may show of this run, and everything needed to repeat it."""
     model, device = module.model, trainer.strategy.root_device
     limit = model.max_length
-    batch = trainer.precision_plugin.convert_input(next(iter(task.val_dataloader())))
+    rows = list(range(min(task.batch_size, len(task.val_set()))))  # as many as a training step has
+    batch = trainer.precision_plugin.convert_input(task.val_set().__getitems__(rows))
     batch = move_data_to_device(batch, module.device)
     activations = activation_bytes_per_token(model, module.loss, batch)
     return {
