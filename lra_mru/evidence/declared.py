@@ -81,9 +81,12 @@ def read(path: Path) -> Declared:
 
 
 def _cells(path: Path, group: Mapping[str, Any], budget: Any) -> list[Cell]:
-    tasks = group.get("tasks")
-    if set(group) != {"tasks", "models"} or not isinstance(tasks, dict) or not isinstance(budget, str):
-        raise ConfigError(f"{path}: a group has tasks, each with a name and what train.py is told, and models")
+    """The list's budget holds for a group that names none of its own."""
+    tasks, budget = group.get("tasks"), group.get("budget", budget)
+    if set(group) - {"budget"} != {"tasks", "models"} or not isinstance(tasks, dict) or not isinstance(budget, str):
+        raise ConfigError(
+            f"{path}: a group has tasks, each with a name and what train.py is told, models, and maybe a budget"
+        )
     return [
         Cell(task=str(task), model=model, words=(f"model={model}", *str(words).split(), f"budget={budget}"))
         for task, words in tasks.items()

@@ -14,6 +14,7 @@ from lra_mru.places import MY_RESULTS, RESULTS
 from lra_mru.report.figures.accuracy import draw
 from lra_mru.report.figures.front import draw_front
 from lra_mru.report.figures.lengths import draw_bench
+from lra_mru.report.figures.memory import draw_memory
 from lra_mru.report.load import Record, load_good
 from lra_mru.report.page import page
 from lra_mru.report.pareto import load_good_sweeps
@@ -54,6 +55,9 @@ def _files(results_dir: Path) -> dict[Path, bytes]:
         print(f"warning: left out of the leaderboard: {complaint}", file=sys.stderr, flush=True)
     sections = make_sections(records)
     files = {results_dir / "figures" / f"{section.slug}.png": draw(section) for section in sections}
+    for section in sections:
+        if section.has_memory:
+            files[results_dir / "figures" / f"{section.slug}_memory.png"] = draw_memory(section)
     for bench in benches:
         files[results_dir / "figures" / f"bench_{bench.name}.png"] = draw_bench(bench)
     for sweep in sweeps:

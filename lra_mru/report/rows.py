@@ -88,7 +88,7 @@ class Row:
 
 def middle(records: Iterable[Record], part: str, name: str) -> float | None:
     """Median over records of a number of `throughput` or `memory`; None where none was measured."""
-    values = [value for record in records if (value := getattr(record, part)[name]) is not None]
+    values = [value for record in records if (value := getattr(record, part).get(name)) is not None]
     return median(values) if values else None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lra_mru.report.load import ACC, Record
 from lra_mru.report.order import task_rank
-from lra_mru.report.rows import Row, grouped, num_examples, num_sequences
+from lra_mru.report.rows import Row, grouped, middle, num_examples, num_sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +90,16 @@ class Section:
         """The rows that figures show: of a model with rows of several seeds those alone."""
         several = {row.model for row in self.rows if len(row.records) > 1}
         return [row for row in self.rows if row.model not in several or len(row.records) > 1]
+
+    def memory(self, row: Row) -> list[tuple[int, float]]:
+        """(length, bytes): most in use while the row's seeds were tested at it, the median; older records have none."""
+        names = [(length, metric.replace(ACC, "peak_bytes/test")) for length, metric in self.points]
+        return [(length, used) for length, name in names if (used := middle(row.records, "memory", name)) is not None]
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether a row was measured at several lengths."""
+        return bool(self.lengths) and any(len(self.memory(row)) > 1 for row in self.drawn)
 
     def namesakes(self, row: Row, among: Sequence[Row] | None = None) -> list[Row]:
         """All configurations of the row's model, its own among them."""

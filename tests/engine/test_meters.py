@@ -8,6 +8,7 @@ import torch
 
 from lra_mru.engine.measuring import bandwidth, energy, memory, meters
 from lra_mru.engine.measuring.meters import WARMUP_STEPS, Speedometer
+from lra_mru.engine.training.allocator import keep_freed_blocks
 from lra_mru.spec import Batch
 
 LENGTHS = torch.tensor([3, 7])  # 10 tokens, 14 with padding
@@ -23,7 +24,7 @@ def clock(monkeypatch):
 
 
 TRAINER = SimpleNamespace(world_size=2, strategy=SimpleNamespace(root_device=torch.device("cpu")))
-MODULE = SimpleNamespace(log=lambda *_, **__: None)
+MODULE = SimpleNamespace(log=lambda *_, **__: None, final_sets=[("val", "@9"), ("test", ""), ("test", "@30")])
 
 
 def train(meter, clock, steps):
@@ -43,7 +44,7 @@ def test_warm_up_is_left_out_and_data_time_stands_apart_from_step_time(clock):
         clock,
         [(9.0, 9.0)] * WARMUP_STEPS + [(0.1, 1.0), (0.2, 2.0), (0.3, 3.0), (0.4, 4.0), (0.5, 5.0), (0.6, 6.0)],
     )
-    meter.on_test_batch_start(TRAINER)
+    meter.on_test_batch_start(TRAINER, MODULE, BATCH, 0)
     clock.s += 2.0
     meter.on_test_batch_end(TRAINER, MODULE, None, BATCH)
     figures = meter.throughput(world_size=2)
@@ -59,7 +60,7 @@ def test_warm_up_is_left_out_and_data_time_stands_apart_from_step_time(clock):
 def test_the_first_test_batch_is_a_warm_up_where_there_are_more(clock):
     meter = Speedometer()
     for seconds in (50.0, 1.0, 3.0):
-        meter.on_test_batch_start(TRAINER)
+        meter.on_test_batch_start(TRAINER, MODULE, BATCH, 0)
         clock.s += seconds
         meter.on_test_batch_end(TRAINER, MODULE, None, BATCH)
     assert meter.throughput(world_size=1)["eval_tokens_per_s"] == 5.0
@@ -114,7 +115,7 @@ def test_a_peak_that_cannot_be_reset_is_named_as_such(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "PROCESS", tmp_path / "no /proc here")
     peak = memory.PeakMemory()
     peak.reset(torch.device("cpu"))
-    peak.read_eval(torch.device("cpu"))
+    peak.read_eval(torch.device("cpu"), "test")
     figures = peak.figures()
     assert figures["peak_since"] == "start of the process"
     assert figures["peak_bytes"] > 100_000_000
@@ -131,7 +132,7 @@ def test_a_gpu_tells_allocated_and_reserved_bytes_and_the_largest_of_all_lives_c
         monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _, reserved=reserved: reserved)
         peak.read_train(device)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 700)
-    peak.read_eval(device)
+    peak.read_eval(device, "test")
     assert reset == [device]
     assert peak.figures() == {
         "peak_bytes": 700,
@@ -182,3 +183,19 @@ def test_a_copy_counts_bytes_read_and_written(monkeypatch):
     monkeypatch.setattr(bandwidth, "COPY_BYTES", 100)
     monkeypatch.setattr(bandwidth.time, "perf_counter", lambda: next(ticks))
     assert bandwidth.copy_bytes_per_s.__wrapped__(torch.device("cpu")) == 2 * 100 * bandwidth.COPY_ROUNDS / 2.0
+
+
+def test_the_peak_of_each_tested_set_is_its_own_whatever_stood_before_it(clock):
+    """Blocks that an earlier set has freed count no more, although the allocator keeps them."""
+    keep_freed_blocks()
+    meter = Speedometer()
+    for index, numbers in [(0, 60_000_000), (1, 1_000), (1, 1_000), (2, 30_000_000)]:
+        meter.on_test_batch_start(TRAINER, MODULE, BATCH, 0, index)
+        torch.ones(numbers)  # 240 MB, next to nothing, 120 MB
+        meter.on_test_batch_end(TRAINER, MODULE, None, BATCH, 0, index)
+    meter.on_test_end(TRAINER, MODULE)
+    first, second, third = (meter.memory.figures()[f"peak_bytes/{name}"] for name in ("val@9", "test", "test@30"))
+    assert first > second + 200_000_000
+    assert third > second + 90_000_000
+    assert first > third + 90_000_000
+    assert meter.memory.figures()["peak_bytes"] == first

@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 from support import ROOT
 
+from lra_mru.engine.recording.protocol import budget_of
 from lra_mru.engine.recording.record import identify
 from lra_mru.records.form import as_text, load_record
 from lra_mru.records.naming import computed, name_by_rule_1, name_of
@@ -48,6 +49,13 @@ def test_a_committed_record_counts_as_finished_for_an_equal_run(composed):
         assert identity.budget == "quick"
         assert identity.config_hash != record.config_hash
         assert list(identity.records(ROOT / "results").values()) == [path], path
+
+
+def test_a_protocol_that_stands_on_another_fixes_what_both_say(composed):
+    long = ["experiment=persistent_memory"]
+    assert budget_of(composed(*long), "copy_first") == "long"
+    for override in ("task.train_words=plain", "task.eval_examples=[256,64,32,8,1]", "model.depth=3"):
+        assert budget_of(composed(*long, override), "copy_first") == "custom"
 
 
 @pytest.mark.parametrize("choice", ["task=copy_first", "experiment=gaussian", "task=flip_flop"])

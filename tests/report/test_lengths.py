@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from lra_mru.bench import __main__ as bench
 from lra_mru.report import write_leaderboard
 from lra_mru.report.tables.lengths import load_good_benches
+
+WriteRecord = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +53,23 @@ def test_files_are_never_mixed(results: Path, measured: str) -> None:
     assert [found.name for found in benches] == ["a", "b"]
     assert complaints == []
     assert write_leaderboard(results).read_text().count("## Cost against length: ") == 2
+
+
+def test_memory_of_the_test_stands_beside_the_accuracy_of_each_length(results: Path, write_record: WriteRecord) -> None:
+    peaks = {"peak_bytes/test": 2.0**30, "peak_bytes/test@3000": 2.0**30, "peak_bytes/val@1000": 1.0}
+    usual = {"peak_bytes": 2**30, "activation_bytes_per_token": 5120.0, "state_bytes": 256}
+    further = {"test/acc@3000": 1.0, "test/num_examples@3000": 256}
+    write_record(metrics=further, memory=usual | peaks)
+    write_record(metrics=further, memory=usual, model="lru")  # an older record
+    page = write_leaderboard(results).read_text()
+    slug = "copy_first_symbols-t-300_quick_memory"
+    assert f"(figures/{slug}.png)" in page
+    assert (results / "figures" / f"{slug}.png").read_bytes().startswith(b"\x89PNG")
+    series = '"series":[{"model":"bmru","label":"bmru","points":[[300,1024.0],[3000,1024.0]]}]'
+    assert series in (results / "index.html").read_text()
+
+
+def test_where_no_memory_was_measured_none_is_drawn(results: Path, write_record: WriteRecord) -> None:
+    write_record(metrics={"test/acc@3000": 1.0, "test/num_examples@3000": 256})
+    assert "_memory.png" not in write_leaderboard(results).read_text()
+    assert not list((results / "figures").glob("*_memory.png"))

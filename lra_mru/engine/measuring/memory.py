@@ -16,7 +16,7 @@ PROCESS = Path("/proc/self")
 
 
 class PeakMemory:
-    """Most bytes in use, read over the training steps after the warm-up, and over the test.
+    """Most bytes in use, read over the training steps after the warm-up, and over each set that is tested.
 
     On a GPU: allocated tensors, and what PyTorch's allocator has reserved for them. On a CPU: resident bytes of the
     process, code and libraries included. `since` says from when: on a CPU without Linux's /proc the peak cannot be
@@ -26,6 +26,7 @@ class PeakMemory:
     def __init__(self) -> None:
         self.train: dict[str, int] = {}
         self.eval: dict[str, int] = {}
+        self.sets: dict[str, int] = {}  # of each tested set the bytes in use, under a name as "test@3000"
         self.since = "warm-up"
 
     def reset(self, device: torch.device) -> None:
@@ -38,11 +39,13 @@ class PeakMemory:
         """May be read often: the largest counts, over every life of the run."""
         self.train = _largest(self.train, _peaks(device))
 
-    def read_eval(self, device: torch.device) -> None:
-        self.eval = _peaks(device)
+    def read_eval(self, device: torch.device, name: str) -> None:
+        found = _peaks(device)
+        self.eval, self.sets[name] = _largest(self.eval, found), found["used"]
 
     def figures(self) -> dict[str, Any]:
-        """peak_bytes: of training and test together. reserved: GPUs only. None where nothing was measured."""
+        """peak_bytes: of training and test together; by the name of a tested set: while it was read. reserved: GPUs
+        only. None where nothing was measured."""
         both = _largest(self.train, self.eval)
         return {
             "peak_bytes": both.get("used"),
@@ -50,6 +53,7 @@ class PeakMemory:
             "train_peak_bytes": self.train.get("used"),
             "train_peak_reserved_bytes": self.train.get("reserved"),
             "peak_since": self.since,
+            **{f"peak_bytes/{name}": used for name, used in self.sets.items()},
         }
 
 

@@ -11,6 +11,7 @@ import torch
 
 from lra_mru.engine.measuring.energy import gpu_joules
 from lra_mru.engine.measuring.memory import PeakMemory
+from lra_mru.engine.training.allocator import return_freed_blocks
 from lra_mru.spec import Batch
 
 WARMUP_STEPS = 10  # left out of every figure: first calls compile kernels and fill caches; again after every resume
@@ -41,6 +42,7 @@ class Speedometer(pl.Callback):
         self._unread: deque[tuple[Mark, Mark, Mark, int, int]] = deque()  # end before, start, end, tokens, padded
         self._unread_tests: deque[tuple[Mark, Mark, int, int]] = deque()
         self._joules_before: float | None = None
+        self._set = ""  # which one is being tested
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._device = trainer.strategy.root_device
@@ -71,10 +73,14 @@ class Speedometer(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._read()
 
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.memory.reset(trainer.strategy.root_device)
-
-    def on_test_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_test_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if (name := "".join(pl_module.final_sets[dataloader_idx])) != self._set:
+            self._end_set(trainer)
+            self._set = name
+            return_freed_blocks()
+            self.memory.reset(trainer.strategy.root_device)
         self._start = _now(trainer)
 
     def on_test_batch_end(
@@ -85,7 +91,12 @@ class Speedometer(pl.Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._take_in(wait=True)
-        self.memory.read_eval(trainer.strategy.root_device)
+        self._end_set(trainer)
+
+    def _end_set(self, trainer: pl.Trainer) -> None:
+        if self._set:
+            self.memory.read_eval(trainer.strategy.root_device, self._set)
+            self._set = ""
 
     def state_dict(self) -> dict[str, Any]:
         self._read()

@@ -41,14 +41,13 @@ def budget_of(cfg: DictConfig, task: str) -> str:
 def named(group: str, name: str) -> dict[str, Any]:
     """The content of <group>/<name>.yaml, of this suite or of the user's --config-dir; empty if there is none.
 
-    Entries of its defaults that name files of the same group lie below it.
+    Entries of its defaults that name files of the same group lie below it, key by key.
     """
     content = _content(group, name)
-    merged: dict[str, Any] = {}
-    for entry in content.pop("defaults", []):
-        if isinstance(entry, str) and entry != "_self_":
-            merged |= named(group, entry)
-    return merged | content
+    below = [entry for entry in content.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    layers = [*(named(group, entry) for entry in below), content]
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*map(OmegaConf.create, layers)))
+    return merged
 
 
 def task_of_experiment(name: str) -> str | None:

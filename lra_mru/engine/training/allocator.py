@@ -15,3 +15,10 @@ def keep_freed_blocks() -> bool:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(M_MMAP_THRESHOLD, LARGEST) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def return_freed_blocks() -> None:
+    """Gives the kernel what keep_freed_blocks has kept, so that what comes next is measured alone. glibc only."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lra_mru.report.order import in_order
 from lra_mru.report.page.accuracy import section_figures
-from lra_mru.report.page.costs import bench_figures, sweep_figures
+from lra_mru.report.page.costs import bench_figures, memory_figure, sweep_figures
 from lra_mru.report.page.markdown import to_html
 from lra_mru.report.page.values import looks
 from lra_mru.report.pareto import Sweep
@@ -22,6 +22,7 @@ SCRIPTS = ("d3/d3.min.js", "tables.js", "marks.js", "figures.js", "page.js")
 def page(markdown: str, sections: Sequence[Section], benches: Sequence[Bench], sweeps: Sequence[Sweep]) -> str:
     """The page as HTML: the text of leaderboard.md, and figures that its script draws from values that stand in it."""
     figures = {section.slug: section_figures(section) for section in sections}
+    figures |= {f"{section.slug}_memory": [memory_figure(section)] for section in sections if section.has_memory}
     figures |= {f"sweep_{sweep.study}": sweep_figures(sweep) for sweep in sweeps}
     figures |= {f"bench_{bench.name}": bench_figures(bench) for bench in benches}
     models = {row.model for section in sections for row in section.rows}

@@ -54,6 +54,21 @@ def _front(points: list[Spec], *, fewer_is_better: bool) -> list[Spec]:
     return [point | {"front": not any(beats(other, point) for other in points)} for point in points]
 
 
+def memory_figure(section: Section) -> Spec:
+    """Memory of the test against length, a line for each row."""
+    return {
+        "kind": "costs",
+        "title": "Memory against sequence length",
+        "x": "sequence length T",
+        "y": "memory (MiB)",
+        "series": [
+            {"model": row.model, "label": section.label(row), "points": [[n, rounded(v / 2**20)] for n, v in found]}
+            for row in section.drawn
+            if (found := section.memory(row))
+        ],
+    }
+
+
 def sweep_figures(sweep: Sweep) -> list[Spec]:
     """The first objective against each other one; what another configuration beats is hollow."""
     first, *others = sweep.goals

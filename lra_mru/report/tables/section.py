@@ -27,6 +27,7 @@ def section_text(section: Section) -> str:
         _accuracy_table(section),
         _notes(section),
         f"![{section.title}](figures/{section.slug}.png)\n",
+        f"![{section.title}: memory](figures/{section.slug}_memory.png)\n" if section.has_memory else "",
         _sequence_table(section),
         _group_table(section),
         comparisons(section),
