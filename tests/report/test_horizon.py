@@ -79,3 +79,29 @@ def test_without_either_no_column_stands(results, write_record) -> None:
     header = next(line for line in write_leaderboard(results).read_text().splitlines() if line.startswith("| model |"))
     assert "failing" not in header
     assert "every length" not in header
+
+
+def test_all_failing_lengths_stand_in_one_table_with_the_published_ones_below(results, write_record) -> None:
+    (short, endless) = measured(100, None)
+    s3 = SPEC | {"variant": "s3, every prefix, T = 64"}
+    for seed in range(2):
+        write_record(**SPEC, seed=seed, failing_length=short)
+        certificate(write_record(**s3, seed=seed, model="nfsm", failing_length=endless, best_weights_sha256="abc"))
+    page = write_leaderboard(results).read_text()
+    table = page.split("## Failing lengths: state_tracking (budget: quick)\n\n")[1].split("\n\n")[0]
+    links = [f"[{monoid}](#state_tracking-{monoid}-every-prefix-t--64-budget-quick)" for monoid in ("s3", "z2")]
+    assert table.splitlines() == [
+        f"| model | {links[0]} | {links[1]} |",
+        "| --- | ---: | ---: |",
+        "| bmru | — | 100 (2 of 2 learned) |",
+        "| nfsm | no failure to 1,024 (2 of 2 learned), ∞ 2 of 2 | — |",
+        "| NFSM (1 layer), *published* | 1M+ | 1M+ |",
+        "| Mamba, eigenvalues in (-1, 1] (4 x 256), *published* | 186 | 4352 |",
+        "| AUSSM (4 x 256), *published* | 128 | 144 |",
+        "| PD-SSM (4 x 256), *published* | 133 | 110 |",
+    ]
+
+
+def test_one_monoid_alone_makes_no_such_table(results, write_record) -> None:
+    write_record(**SPEC, failing_length=measured(100)[0])
+    assert "## Failing lengths" not in write_leaderboard(results).read_text()

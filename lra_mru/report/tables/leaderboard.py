@@ -3,6 +3,7 @@
 from lra_mru.report.matrix import make_matrix
 from lra_mru.report.sections import Section
 from lra_mru.report.tables.cells import accuracy, accuracy_header, markdown_table, percent, row_name, whole
+from lra_mru.report.tables.failing import failing_lengths
 from lra_mru.report.tables.overview import overview
 from lra_mru.report.tables.section import section_text
 
@@ -41,9 +42,8 @@ def leaderboard(sections: list[Section]) -> str:
     num_records = sum(len(section.records) for section in sections)
     introduction = INTRODUCTION.format(num_records=f"{num_records} record{'s' if num_records > 1 else ''}")
     matrix = make_matrix(sections)
-    return "\n".join(
-        ["# Leaderboard\n", introduction, PAGE_LINK, overview(matrix), EXPLANATION, *map(section_text, sections)]
-    )
+    head = ["# Leaderboard\n", introduction, PAGE_LINK, overview(matrix), EXPLANATION]
+    return "\n".join([*head, *failing_lengths(sections), *map(section_text, sections)])
 
 
 def short_table(sections: list[Section], link: str) -> str:
