@@ -11,6 +11,7 @@ train: setup
 
 setup: .venv/installed
 
+# --no-compile: programs use less than half of what pip would compile. Their first start compiles it.
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $$($(PYTHON) --version) is too old: make PYTHON=python3.11 (or newer)"; exit 1; }
