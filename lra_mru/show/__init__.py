@@ -11,6 +11,7 @@ from data_prep.common.arguments import OneLineParser
 from data_prep.common.output import until_reader_leaves
 from lra_mru.engine.cli import explain
 from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.imports import imports_that_stay
 
 USAGE = "python -m lra_mru.show task=NAME [key=value ...]"
 
@@ -24,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="picture to write (default: <task>.png)")
     arguments = parser.parse_args(argv)
-    from lra_mru.show.data import figures, load  # take seconds to import: help and a typing mistake need neither
-    from lra_mru.show.sheet import write_sheet
-
+    with imports_that_stay():  # they take seconds: help and a typing mistake need neither
+        from lra_mru.show.data import figures, load
+        from lra_mru.show.sheet import write_sheet
     try:
         task = load(arguments.overrides)
         out = arguments.out or Path(f"{task.name}.png")

@@ -11,8 +11,8 @@ import torch
 from support import ROOT, assert_refused_in_one_line
 
 import lra_mru
-from lra_mru.certify.__main__ import facts, main
 from lra_mru.certify.certificate import holds
+from lra_mru.certify.command import facts, main
 from lra_mru.certify.model_machine import ModelMachine
 from lra_mru.certify.run import Run
 from lra_mru.certify.verdict import judge
