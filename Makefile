@@ -11,12 +11,13 @@ train: setup
 
 setup: .venv/installed
 
+# --no-compile: programs use less than half of what pip would compile. Their first start compiles it.
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $$($(PYTHON) --version) is too old: make PYTHON=python3.11 (or newer)"; exit 1; }
 	@echo "setting up .venv (a minute or two; torch alone is 200 MB, with CUDA some GB)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
 	@touch $@
 
 results: setup

@@ -11,6 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from lra_mru.engine import cli
+from lra_mru.engine.console import say
 from lra_mru.engine.errors import RunError
 from lra_mru.places import CONF
 
@@ -18,7 +19,6 @@ from lra_mru.places import CONF
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def train(cfg: DictConfig) -> None:
     if record := cli.train(cfg):
-        from lra_mru.engine.console import say
         from lra_mru.report import write_leaderboard
 
         say(f"record: {record}")

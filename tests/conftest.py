@@ -1,6 +1,7 @@
 """What every test may use: composed configs, and batches with padding of any content."""
 
 import copy
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from functools import cache
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs so, and programs inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests send it to programs that must obey
+
+gc.disable()  # until all is imported: pytest_collection_finish
 
 import pytest
 import torch
@@ -67,6 +70,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays, as in lra_mru/engine/imports.py: walking it would take seconds."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -4,7 +4,6 @@ Run as a program it reads lines of JSON, [module, working folder, environment, a
 [exit status, output, errors].
 """
 
-import gc
 import json
 import os
 import runpy
@@ -75,12 +74,15 @@ def answer(module: str, folder: str, environment: dict[str, str], arguments: lis
 
 
 if __name__ == "__main__":
-    import lra_mru.bench.models
-    import lra_mru.engine.run
-    import lra_mru.engine.sweep.main
-    import lra_mru.report  # noqa: F401
+    from lra_mru.engine.imports import imports_that_stay
 
-    gc.freeze()  # a child that collects what it did not make would copy it
+    with imports_that_stay():  # a child that collects what it did not make would copy it
+        import lra_mru.bench.models
+        import lra_mru.engine.run
+        import lra_mru.engine.sweep.main
+        import lra_mru.report
+        import lra_mru.show.data  # noqa: F401
+
     questions, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for line in questions:

@@ -71,6 +71,19 @@ def test_a_folder_of_configs_adds_a_model_without_a_fork(site, tmp_path):
     assert len(list((tmp_path / "my_results/runs/copy_first").glob("mine-*/seed0.json"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("modules", "left_out"),
+    [
+        ("lra_mru.train, lra_mru.sweep, lra_mru.runs, lra_mru.show, lra_mru.evidence.__main__", {"torch"}),
+        ("lra_mru.make, lra_mru.bench.model_row", {"pytorch_lightning", "numba"}),
+    ],
+)
+def test_what_takes_seconds_to_import_is_left_to_those_who_need_it(modules, left_out):
+    code = f"import sys, {modules}; print({left_out!r} & set(sys.modules) or 'none')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "none\n"
+
+
 def test_data_prep_imports_neither_torch_nor_the_suite():
     code = (
         "import pkgutil, sys, data_prep\n"

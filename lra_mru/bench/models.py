@@ -19,8 +19,8 @@ from typing import Any
 
 from lra_mru.bench.arguments import above_0, positive
 from lra_mru.bench.model_row import Setting
-from lra_mru.engine.cli import CONF
 from lra_mru.engine.recording.provenance import code_version, library_versions
+from lra_mru.places import CONF
 
 LENGTHS = {"backbones": [1024, 4096, 16384, 65536], "throughput": [1024, 2048, 4096, 8192, 16384]}
 GIB = 2**30

@@ -8,23 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_class, get_object, instantiate
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from lra_mru.engine.errors import ConfigError, one_line, shown
-from lra_mru.model import SequenceModel
-from lra_mru.tasks.base import SequenceTask
 
 logging.getLogger("hydra.utils").addHandler(logging.NullHandler())  # it prints what it then raises
-KINDS: dict[str, type] = {"task": SequenceTask, "model": SequenceModel, "trainer": pl.Trainer}
-REFUSALS = (  # what a constructor raises for values that it cannot take, a size beyond all memory among them
-    *(ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError, RuntimeError),
-    MisconfigurationException,
-)
+KINDS = {  # by name: a model is made without Lightning, which takes seconds to import
+    "task": "lra_mru.tasks.base.SequenceTask",
+    "model": "lra_mru.model.SequenceModel",
+    "trainer": "pytorch_lightning.Trainer",
+}
+# What a constructor raises for values that it cannot take, a size beyond all memory among them.
+REFUSALS = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError, RuntimeError)
 
 
 def build(node: DictConfig, where: str, **more: Any) -> Any:
@@ -45,8 +43,8 @@ def build(node: DictConfig, where: str, **more: Any) -> Any:
         if cause is None or isinstance(cause, OmegaConfBaseException):  # no such class, or a key that is missing
             raise ConfigError(f"{where}: {one_line(error)}") from error
         raise
-    if where in KINDS and not isinstance(made, KINDS[where]):
-        needed = KINDS[where].__name__
+    if where in KINDS and not isinstance(made, kind := get_class(KINDS[where])):
+        needed = kind.__name__
         raise ConfigError(f"{where}._target_={node['_target_']} makes a {type(made).__name__}: it must be a {needed}")
     return made
 

@@ -16,8 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.common.output import READER_LEFT, discard_output, until_reader_leaves
 from lra_mru.engine.arguments import explain, nearest
+from lra_mru.engine.console import is_first_process
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.help import help_text
+from lra_mru.engine.imports import imports_that_stay
 from lra_mru.places import CONF
 
 __all__ = ["JobError", "explain", "fail", "launch", "nearest", "train"]
@@ -29,8 +31,8 @@ class JobError(RunError):
 
 def train(cfg: DictConfig) -> Path | None:
     """One Hydra job; returns the record's path in the first process of a run that keeps one."""
-    from lra_mru.engine.console import is_first_process  # take seconds to import: a typing mistake is answered before
-    from lra_mru.engine.run import run
+    with imports_that_stay():
+        from lra_mru.engine.run import run  # takes seconds to import: a typing mistake is answered before
 
     hydra = HydraConfig.get()
     choices, overrides = hydra.runtime.choices, list(hydra.overrides.task)

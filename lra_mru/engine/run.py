@@ -12,7 +12,7 @@ from omegaconf import DictConfig, open_dict
 from pytorch_lightning.loggers import Logger
 
 from lra_mru.engine.build import build
-from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
+from lra_mru.engine.console import is_first_process, quiet_libraries, say
 from lra_mru.engine.devices import check_model_precision
 from lra_mru.engine.errors import RunError
 from lra_mru.engine.measuring.failing_length import check_failing_length
@@ -43,6 +43,7 @@ from lra_mru.engine.training.device import OWN_SETTINGS, check_own_settings, cho
 from lra_mru.engine.training.guards import NonFiniteGuard, SafeStop
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.engine.training.optim import named_groups
+from lra_mru.engine.training.progress import progress_callback
 from lra_mru.engine.training.replay import Replay, check_replay
 from lra_mru.model import SequenceModel
 from lra_mru.records.naming import precision_name

@@ -4,24 +4,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.common.arguments import OneLineParser
 from data_prep.common.output import until_reader_leaves
-from lra_mru.engine.build import build
 from lra_mru.engine.cli import explain
 from lra_mru.engine.errors import ConfigError
-from lra_mru.engine.preflight import prepare
-from lra_mru.places import CONF
-from lra_mru.show.sheet import write_sheet
-from lra_mru.spec import NO_TARGET, Batch
-from lra_mru.tasks.base import SequenceSet, SequenceTask
+from lra_mru.engine.imports import imports_that_stay
 
-MOST_ROWS = 2000  # of a split that figures are made from
-MOST_STEPS = 4_000_000  # and of these rows together
 USAGE = "python -m lra_mru.show task=NAME [key=value ...]"
 
 
@@ -34,6 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="picture to write (default: <task>.png)")
     arguments = parser.parse_args(argv)
+    with imports_that_stay():  # they take seconds: help and a typing mistake need neither
+        from lra_mru.show.data import figures, load
+        from lra_mru.show.sheet import write_sheet
     try:
         task = load(arguments.overrides)
         out = arguments.out or Path(f"{task.name}.png")
@@ -46,65 +40,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print(out)
     return 0
-
-
-def load(overrides: Sequence[str]) -> SequenceTask:
-    """The task that train.py would train on, its data made and mapped. Raises ConfigError in one line."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", list(overrides))
-    task: SequenceTask = build(cfg.task, "task")
-    prepare(task)
-    return task
-
-
-def figures(task: SequenceTask) -> list[str]:
-    """Lines of text: rows, lengths, labels and inputs of every split, rows that two splits share, floors."""
-    splits = {"train": task.train_set(), "val": task.val_set(), "test": task.test_set("")}
-    lines = [f"{task.name}: {task.variant}"]
-    seen: dict[str, set[bytes]] = {}
-    for name, rows in splits.items():
-        batch = some_rows(rows)
-        number = "made on demand" if len(rows) > 2**40 else f"{len(rows):,} rows"
-        lines.append(f"  {name:<6} {number}, looked at {num_rows(batch):,}; {lengths(batch)}; {inputs(batch)}")
-        lines.append(f"         {labels(batch)}")
-        seen[name] = {row.numpy().tobytes() for row in batch.inputs}
-    shared = [
-        f"{a} and {b} {len(seen[a] & seen[b])}" for a, b in (("train", "val"), ("train", "test"), ("val", "test"))
-    ]
-    lines.append(f"  rows in two splits, among these: {', '.join(shared)}")
-    floors = [f"{name} {100 * value:.2f} %" for name, value in task.floors().items()]
-    return [*lines, f"  without memory: {', '.join(floors)}"]
-
-
-def some_rows(rows: SequenceSet) -> Batch:
-    """The first rows of a split, not so many that they fill the memory."""
-    longest = int(rows.__getitems__([0]).inputs.shape[1])
-    size = 2**62 if len(rows) > 2**40 else len(rows)
-    return rows.__getitems__(list(range(max(1, min(size, MOST_ROWS, MOST_STEPS // longest)))))
-
-
-def num_rows(batch: Batch) -> int:
-    return len(batch.targets)
-
-
-def lengths(batch: Batch) -> str:
-    low, high, mean = int(batch.lengths.min()), int(batch.lengths.max()), float(batch.lengths.float().mean())
-    return f"length {low:,}" if low == high else f"length {low:,} to {high:,}, mean {mean:,.0f}"
-
-
-def inputs(batch: Batch) -> str:
-    if batch.inputs.dtype.is_floating_point:
-        x = batch.inputs
-        return f"inputs {x.min():.3g} to {x.max():.3g}, mean {x.mean():.4f}, sd {x.std():.4f}"
-    real = np.concatenate([row[:n].numpy() for row, n in zip(batch.inputs, batch.lengths.tolist(), strict=True)])
-    return f"tokens {real.min()} to {real.max()}, {len(np.unique(real))} different"
-
-
-def labels(batch: Batch) -> str:
-    targets = batch.targets.numpy()
-    asked = targets[targets != NO_TARGET]
-    if targets.dtype.kind == "f":
-        return f"targets {asked.min():.3f} to {asked.max():.3f}, mean {asked.mean():.3f}"
-    values, counts = np.unique(asked, return_counts=True)
-    shares = " ".join(f"{value}: {100 * count / len(asked):.1f} %" for value, count in zip(values, counts, strict=True))
-    return f"labels {shares}"

@@ -1,5 +1,6 @@
 """Certificates: of a model made by hand that is right for ever, of the same with one weight moved, and of refusals."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import torch
 from support import ROOT, assert_refused_in_one_line
 
 import lra_mru
-from lra_mru.certify.__main__ import facts, main
 from lra_mru.certify.certificate import holds
+from lra_mru.certify.command import facts, main
 from lra_mru.certify.model_machine import ModelMachine
 from lra_mru.certify.run import Run
 from lra_mru.certify.verdict import judge
@@ -245,8 +246,7 @@ def test_a_margin_is_how_far_the_nearest_decision_lies(composed):
         for row in range(50):
             changed = []
             for sign in (-1, 1):
-                moved = lra_mru.make_mixer("bmru", d_model=8, train_length=20)
-                moved.load_state_dict(mixer.state_dict())
+                moved = copy.deepcopy(mixer)
                 with torch.no_grad():
                     moved.to_threshold.bias += sign * factor * margin[row]
                 changed.append(not torch.equal(moved.step(x[row : row + 1], state[:1])[1], before[row : row + 1]))

@@ -1,17 +1,26 @@
-"""Tiny runs in this process."""
+"""Tiny runs in this process, and command lines in processes forked from one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forking import Programs
 from omegaconf import DictConfig
 from support import TINY_COPY
 
 from lra_mru.engine.run import run
 
 Go = Callable[..., tuple[Path, dict[str, Any]]]
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """programs("lra_mru.train", folder, "seed=-1") -> (status, output, errors)."""
+    started = Programs()
+    yield started
+    started.close()
 
 
 @pytest.fixture

@@ -35,13 +35,21 @@ def finish(process):
         (["task=copy_first", "+task.foo=1"], "unexpected keyword argument 'foo'"),
     ],
 )
-def test_a_mistake_gets_one_line_and_status_2(tmp_path, arguments, message):
-    status, out, err = finish(start(tmp_path, *arguments))
+def test_a_mistake_gets_one_line_and_status_2(programs, tmp_path, arguments, message):
+    assert_one_line(programs("lra_mru.train", tmp_path, *arguments), message)
+    assert not (tmp_path / "my_results" / "runs").exists()
+
+
+def test_a_mistake_ends_train_py_itself_with_status_2(tmp_path):
+    assert_one_line(finish(start(tmp_path, "optim.lr=-1")), "optim.lr=-1 must be a number above 0")
+
+
+def assert_one_line(finished, message):
+    status, out, err = finished
     assert (status, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
     assert err.startswith("error: ")
-    assert not (tmp_path / "my_results" / "runs").exists()
 
 
 def test_control_c_saves_and_the_same_command_completes(tmp_path):

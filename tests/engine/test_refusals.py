@@ -1,17 +1,7 @@
 """Every careless command is answered in one line, with status 2 and what to type instead, before anything starts."""
 
-from collections.abc import Iterator
-
 import pytest
-from forking import Programs
 from support import TINY_COPY
-
-
-@pytest.fixture(scope="module")
-def programs() -> Iterator[Programs]:
-    started = Programs()
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -104,13 +104,14 @@ def test_no_number_of_any_config_may_be_nan_or_far_below_0(composed, groups, whe
     cfg = composed(*(f"{group}={name}" for group, name in groups.items()))
     check_ranges(cfg)
     node = OmegaConf.select(cfg, where) if where else cfg
+    resolved = OmegaConf.to_container(cfg, resolve=True)
     for key, value in list(_leaves(node, f"{where}." if where else "")):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or key == "trainer.devices":
             continue  # devices: -1 is all of them
         for wrong in (float("nan"), -1e9 if isinstance(value, float) else -(10**9)):
             if key == "task.pixel_mean" and wrong < 0:
                 continue  # any finite number
-            changed = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+            changed = OmegaConf.create(resolved)
             _set(changed, key, wrong)
             with pytest.raises(ConfigError, match=key.split(".")[1 if key[-1].isdigit() else -1]):
                 _check(changed)

@@ -1,5 +1,10 @@
-"""Triton's interpreter in less time: its scan calls Python for every element, and ours for every tile."""
+"""Triton's interpreter in less time: its scan calls Python for every element, and ours for every tile.
 
+It also searches all of Triton's language for functions to replace, at every call of a function in a kernel.
+"""
+
+import inspect
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +30,21 @@ def scan_in_log_steps(self: Any, inputs: tuple[Any, ...]) -> list[Any]:
     return [self.to_tensor(d, x.dtype) for d, x in zip(current, inputs, strict=True)]
 
 
-def scan_whole_tiles() -> None:
-    """From here on the interpreter scans so."""
-    assert triton.__version__.startswith("3."), "scan_in_log_steps stands in for a private method of Triton 3"
+@cache
+def _builtins(owner: Any) -> list[str]:
+    """The names in a module or class of Triton's language under which the interpreter must put functions of its own."""
+    return [name for name, member in inspect.getmembers(owner) if triton.language.core.is_builtin(member)]
+
+
+def patch_builtins(owner: Any, builder: Any, scope: Any) -> None:
+    """The interpreter's own _patch_builtin, but for the search, which is made once."""
+    for name in _builtins(owner):
+        if triton.language.core.is_builtin(member := getattr(owner, name)):  # else it is replaced already
+            triton.runtime.interpreter._patch_attr(owner, name, member, builder, scope)
+
+
+def hasten() -> None:
+    """From here on the interpreter scans whole tiles, and searches no names twice."""
+    assert triton.__version__.startswith("3."), "what stands here replaces private functions of Triton 3"
     triton.runtime.interpreter.ScanOps.generic_scan = scan_in_log_steps
+    triton.runtime.interpreter._patch_builtin = patch_builtins

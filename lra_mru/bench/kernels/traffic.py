@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from triton.runtime.interpreter import InterpreterBuilder
 
-from lra_mru.bench.kernels.interpreter import scan_whole_tiles
+from lra_mru.bench.kernels.interpreter import hasten
 from lra_mru.ops._gpu.tiling import FULL_GPU, pick_spans
 from lra_mru.ops.bmru_scan import gpu as bmru_scan
 from lra_mru.ops.linear_scan import gpu as linear_scan
@@ -93,7 +93,7 @@ def passes() -> dict[str, tuple[Callable[[], Any], tuple[Tensor, ...]]]:
 def main() -> None:
     if os.environ.get("TRITON_INTERPRET") != "1":
         raise SystemExit("set TRITON_INTERPRET=1: bytes are counted in Triton's interpreter")
-    scan_whole_tiles()
+    hasten()
     spans = pick_spans(FULL_GPU, LENGTH, CHANNELS, STATES, selective_scan.CHUNK)
     for name, (call, inputs) in passes().items():
         with counted() as moved, patch.object(selective_scan, "pick_spans", lambda *_: spans):

@@ -1,0 +1,92 @@
+"""Prove a trained model right on every word of its task, or find the shortest word that it gets wrong.
+
+    python -m lra_mru.certify runs/copy_first/bmru-1a2b3c4d/seed0
+
+The model's states must be finitely many (bmru, fq_bmru, nfsm), the task's alphabet finite. The certificate is written
+beside the run's record, or beside its weights where the run has no record.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep.common.arguments import OneLineParser
+from data_prep.common.output import put_line
+from lra_mru import files
+from lra_mru.certify.certificate import REPEATED, certify, holds, sentences
+from lra_mru.certify.model_machine import ModelMachine
+from lra_mru.certify.run import Run, load_run
+from lra_mru.certify.walk import walk
+from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.recording.provenance import code_version
+from lra_mru.engine.saving.attempts import Attempt
+from lra_mru.tasks.generated import GeneratedTask
+
+SHOWN_EVERY_S = 1.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0 if the model is proven right, at every length or from some on; 1 if not; 2 for a wrong argument."""
+    parser = OneLineParser(prog="python -m lra_mru.certify", description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a finished run, below runs/, or its best.ckpt")
+    parser.add_argument("--max-states", type=int, default=1_000_000, help="give up beyond (default %(default)s)")
+    parser.add_argument("--max-seconds", type=float, default=600.0, help="give up after (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=4096, help="steps computed at a time (default %(default)s)")
+    parser.add_argument("--out", type=Path, help="file to write (default: beside the record)")
+    parser.add_argument("--check", action="store_true", help="walk again, and compare with the certificate")
+    options = parser.parse_args(argv)
+    try:
+        run = load_run(options.run)
+        out = options.out or place(run)
+        found = facts(run, options.max_states, options.max_seconds, options.batch)
+        if options.check:
+            compare(found, out)
+            put_line(f"{out}: a second walk finds the same")
+        else:
+            files.write_whole(out, (json.dumps(found, indent=1) + "\n").encode(), overwrite=True)
+    except (ConfigError, ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    first, *others = sentences(found)
+    put_line("\n".join([f"{run.task.name}, {run.task.variant}: {first}", *others, f"{out}"]))
+    return 0 if holds(found) else 1
+
+
+def facts(run: Run, max_states: int, max_seconds: float, batch: int) -> dict[str, Any]:
+    """The certificate's content. Raises ValueError for a task or a model that is no finite machine."""
+    if not isinstance(run.task, GeneratedTask):
+        raise ValueError(f"task={run.task.name} is no finite machine of tokens: nothing to prove")
+    task, model = run.task.machine(), ModelMachine(run.model)
+    found = walk(model, task, max_states=max_states, max_seconds=max_seconds, batch=batch, progress=_Progress().show)
+    names = {"task": run.task.name, "variant": run.task.variant, "weights_sha256": run.weights_sha256}
+    return names | certify(found, run.model, task, batch=batch) | {"git": code_version()}
+
+
+def place(run: Run) -> Path:
+    """seed<k>.certificate.json beside the record, or certificate.json beside the weights."""
+    record = Attempt(run.checkpoint.parent).record
+    return record.with_suffix(".certificate.json") if record else run.checkpoint.with_name("certificate.json")
+
+
+def compare(found: dict[str, Any], path: Path) -> None:
+    """Raises ValueError unless the file says what this walk found."""
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no certificate; leave --check out to make one")
+    said = json.loads(path.read_text())
+    if differing := [name for name in REPEATED if said.get(name) != found.get(name)]:
+        raise ValueError(f"{path}: a second walk finds another {', '.join(differing)}: do not trust this certificate")
+
+
+class _Progress:
+    """A line a second on stderr."""
+
+    def __init__(self) -> None:
+        self._shown = time.monotonic()
+
+    def show(self, line: str) -> None:
+        if time.monotonic() - self._shown >= SHOWN_EVERY_S:
+            self._shown = time.monotonic()
+            print(line, file=sys.stderr, flush=True)
