@@ -9,10 +9,10 @@ from lra_mru.report.tables.cells import bars, failing_length, markdown_table, pe
 from lra_mru.report.tables.published import published_failing_lengths
 
 ABOUT = (
-    "The shortest length at which fewer than {bar} % of {rows} fresh sequences are right throughout: median of the seeds "
-    "that pass that bar at the trained length. *∞ k of n*: so many seeds are proven right at every length. Published rows "
-    "were trained at the same length, with other sizes and steps; *none*: no seed of five learned the task; +: no "
-    "failure up to there.\n"
+    "The shortest length at which fewer than {bar} % of {rows} fresh sequences are right throughout: median of the "
+    "seeds that pass that bar at the trained length. *∞ k of n*: so many seeds are proven right at every length. "
+    "Published rows were trained at the same length, with other sizes and steps; *none*: no seed of five learned the "
+    "task; +: no failure up to there.\n"
 )
 
 
