@@ -55,9 +55,10 @@ def check_workers(workers: Any) -> None:
 
 
 def is_fsdp(strategy: Any) -> bool:
-    """Whether Lightning takes it for its own FSDP, which it gives to GPUs alone."""
-    name = str(strategy.get("_target_", "")) if isinstance(strategy, Mapping) else str(strategy)
-    return name.startswith("fsdp") or name.endswith(".FSDPStrategy")
+    """Whether it is Lightning's own FSDP, which Lightning gives to GPUs alone."""
+    if isinstance(strategy, Mapping):
+        return str(strategy.get("_target_")).endswith(".FSDPStrategy")
+    return str(strategy).startswith("fsdp")
 
 
 def check_model_precision(precision: Any, model: SequenceModel) -> None:

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import Logger
 from lra_mru.engine.build import build
 from lra_mru.engine.console import is_first_process, progress_callback, quiet_libraries, say
 from lra_mru.engine.devices import check_model_precision
-from lra_mru.engine.errors import RunError
+from lra_mru.engine.errors import RunError, is_of_memory, one_line
 from lra_mru.engine.measuring.failing_length import check_failing_length
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.measuring.meters import Speedometer
@@ -116,6 +116,13 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
         if error.errno not in FULL_DISK:
             raise
         raise RunError(f"{error.filename or runs}: {error.strerror}; {record.KEPT}") from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RunError) or not is_of_memory(error):
+            raise
+        raise RunError(
+            f"no memory for this run ({one_line(error)[:120]}); what is saved is kept. For an evaluation lower "
+            "task.eval_batch_tokens: the same run goes on. For training lower task.batch_size: it is another run"
+        ) from error
     finally:
         attempt.close()
 

@@ -10,6 +10,7 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.optim import Optimizer
 
@@ -105,9 +106,11 @@ class SequenceClassifier(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clips by the joint norm of all gradients, without asking the device for it; else as Lightning does."""
-        sharded = isinstance(self.trainer.strategy, FSDPStrategy)  # a rank holds parts: their norms are not the whole
-        if sharded or gradient_clip_algorithm not in (None, "norm"):
+        if gradient_clip_algorithm not in (None, "norm"):
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif isinstance(strategy := self.trainer.strategy, FSDPStrategy):  # a rank holds parts of every gradient
+            if gradient_clip_val is not None:
+                cast(FullyShardedDataParallel, strategy.model).clip_grad_norm_(gradient_clip_val)
         else:
             self.gradients.clip(optimizer, step=self.global_step, max_norm=gradient_clip_val)
 
