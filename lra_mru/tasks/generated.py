@@ -25,6 +25,7 @@ UNBOUNDED = 2**62  # rows of a generated training set: no run reaches its end
 MAX_ATTEMPTS = 100  # per row. Where half of all rows are taken, 100 attempts fail with probability 2**-100
 CHUNK_ROWS = 64  # rows made together where a whole set is looked through; fewer if they have more
 CHUNK_STEPS = 2**20  # steps than this in all
+
 Stream = Callable[[Draws, int, Spans], Iterator[tuple[Array, Array]]]  # as GeneratedTask.stream
 
 
@@ -59,9 +60,8 @@ class GeneratedTask(SequenceTask):
         super().__post_init__()
         tests = further_sets("eval", self.eval_lengths, self.eval_examples, minimum=1)
         vals = further_sets("val", self.val_lengths, self.val_examples, minimum=1)
-        check_int("T", self.T, minimum=1)
-        check_int("num_val", self.num_val, minimum=1, maximum=MOST_ROWS)
-        check_int("num_test", self.num_test, minimum=1, maximum=MOST_ROWS)
+        for name, most in (("T", None), ("num_val", MOST_ROWS), ("num_test", MOST_ROWS)):
+            check_int(name, getattr(self, name), minimum=1, maximum=most)
         check_batch(self.T, self.batch_size)
         self._sizes = {  # set -> T, rows
             "val": (self.T, self.num_val),
