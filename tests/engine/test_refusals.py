@@ -65,6 +65,12 @@ TRAIN = [
     ("trainer.precision=abc", "trainer.precision="),
     ("resume=no/such.ckpt", "resume=no/such.ckpt: "),
     ("optim=null", "optim"),
+    ("--seed 1", "unrecognized arguments: --seed; train.py --help says what there is"),
+    ("--cfg nope", "argument --cfg/-c: invalid choice: 'nope'"),
+    ("=1", "=1: write key=value"),
+    ("callbacks=[1]", "callbacks=[1]: "),
+    ("task.num_workers=100000", "task.num_workers=100000: this machine has "),
+    ("task.T=1000000000000", "no memory holds such a training batch"),
     ("model.pattern=[nope]", "pattern=['nope'] must name mixers"),
 ]
 

