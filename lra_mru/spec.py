@@ -55,10 +55,14 @@ class TaskSpec:
             )
         for name in ("vocab_size", "d_input", "num_classes", "max_length"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            optional = name in ("vocab_size", "d_input")
+            if not (optional and value is None) and (isinstance(value, bool) or not isinstance(value, int)):
                 raise TypeError(f"{name}={value!r} must be a whole number")
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
+        for name in ("per_step", "pairs"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name}={getattr(self, name)!r} must be True or False")
         if not 0 <= self.error_decay < math.inf or (self.error_decay and (not self.per_step or self.tolerance)):
             raise ValueError(
                 f"error_decay={self.error_decay} must be at least 0, and 0 where steps have no classes of their own"

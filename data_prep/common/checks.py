@@ -1,5 +1,7 @@
 """Checks of arguments, shared by generators and tasks."""
 
+MOST_ROWS = 2**32  # of a set: 32 GB of hashes, and terabytes of rows
+
 
 def check_int(name: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
     """Raise TypeError unless value is a whole number, ValueError if it is below minimum or above maximum."""

@@ -48,6 +48,8 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
     ) -> Self:  # fmt: skip
         """The model of a folder or a Hub id. The mixin's own method is not used: of a config.json of something else, it
         drops the names that it does not know, and falls over values that are no mappings."""
+        if not isinstance(pretrained_model_name_or_path, (str, Path)):
+            raise TypeError(f"{pretrained_model_name_or_path!r} must be a folder or a Hub id")
         model_id = str(pretrained_model_name_or_path)
 
         def fetch(name: str) -> Path:

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from data_prep.common.checks import check_int
-from lra_mru.tasks.limits import MOST_ROWS
+from data_prep.common.checks import MOST_ROWS, check_int
 
 
 def further_sets(

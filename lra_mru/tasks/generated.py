@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from data_prep.common.checks import check_int
+from data_prep.common.checks import MOST_ROWS, check_int
 from data_prep.common.counter_rng import stream_key
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.further import further_sets
-from lra_mru.tasks.limits import MOST_ROWS, check_batch
+from lra_mru.tasks.limits import check_batch
 from lra_mru.tasks.machine import Machine
 from lra_mru.tasks.parts import Array, Spans, spans_of
 from lra_mru.tasks.sampling import Rows

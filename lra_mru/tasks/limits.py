@@ -1,7 +1,6 @@
 """Sizes that no memory holds, refused by name before anything is made."""
 
 MOST_AT_ONCE = 2**34  # steps of a training batch: 128 GB of tokens
-MOST_ROWS = 2**32  # rows of an evaluation set: 32 GB of hashes
 
 
 def check_batch(T: int, batch_size: int) -> None:

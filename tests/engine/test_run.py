@@ -129,6 +129,6 @@ def test_an_experiment_is_the_same_run_as_the_choices_it_stands_for(composed):
     assert identify(named, model="bmru", task="copy_first") == identify(spelled, model="bmru", task="copy_first")
 
 
-def test_a_profile_that_was_asked_for_is_shown(go, capfd):
+def test_a_profile_that_was_asked_for_is_shown(go, caplog):
     go("lru", "+trainer.profiler=simple", "trainer.max_steps=1")
-    assert "FIT Profiler Report" in capfd.readouterr().err
+    assert "FIT Profiler Report" in caplog.text

@@ -54,9 +54,9 @@ def collect(found: dict[CodeType, bool]) -> Callable[[FrameType], None]:
     return called
 
 
-def breaking(code: CodeType, error: BaseException) -> Callable[[FrameType], None]:
-    """Raises the error at the first call of a function."""
-    left = [error]
+def breaking(code: CodeType) -> Callable[[FrameType], None]:
+    """Breaks the first call of a function."""
+    left = [Broken(code.co_qualname)]
 
     def called(frame: FrameType) -> None:
         if left and frame.f_code is code:
