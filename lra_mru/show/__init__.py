@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="picture to write (default: <task>.png)")
     arguments = parser.parse_args(argv)
+    if arguments.out and arguments.out.suffix != ".png":
+        parser.error(f"--out {arguments.out} must name a picture, as sheet.png")
     try:
         task = load(arguments.overrides)
         out = arguments.out or Path(f"{task.name}.png")

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
 from mnist_files import write_mnist
 from PIL import Image
-from support import ROOT
+from support import ROOT, assert_refused_in_one_line
 
 from data_prep.mnist import read_idx
 from lra_mru.show import main
@@ -79,6 +79,8 @@ def test_mistakes_get_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         message = capsys.readouterr().err
         assert says in message
         assert message.count("\n") == 1
+    for out in ("/", "sheet", "sheet.nope"):
+        assert_refused_in_one_line(main, ["task=copy_first", "--out", out], "must name a picture", capsys)
     assert not (tmp_path / "sheet.png").exists()
 
 
