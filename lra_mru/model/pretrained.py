@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from data_prep.common.json_files import read_json
 from lra_mru.mixers.base import Mixer
 from lra_mru.spec import TaskSpec
 
@@ -64,7 +65,7 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
                 )
             )  # fmt: skip
 
-        config = json.loads(fetch(CONFIG).read_text())
+        config = read_json(fetch(CONFIG))
         if not isinstance(config, dict):
             raise ValueError(f"{model_id}/{CONFIG} holds {type(config).__name__}: it must hold names and values")
         written = config.pop(DIGESTS, None)
