@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -50,6 +51,13 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     if isinstance(error, OSError) and error.filename:  # before the job began: the folders that Hydra makes
         return f"{error.filename}: {error.strerror}; give another folder (hydra.run.dir, hydra.sweep.dir)"
     return text
+
+
+def check_jobs(jobs: int) -> None:
+    """Raises: ConfigError for no job at a time, or more than the machine can carry"""
+    most = 4 * (os.cpu_count() or 1)  # a core can feed several runs that wait for a GPU
+    if not 1 <= jobs <= most:
+        raise ConfigError(f"--jobs={jobs} must be from 1 to {most}, four for each core of this machine")
 
 
 def mend(argument: str) -> str:

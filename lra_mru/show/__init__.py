@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_sheet(out, task)
     except BrokenPipeError:
         raise
-    except (ConfigError, HydraException, OmegaConfBaseException, OSError) as error:
+    except (ConfigError, OSError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     print(out)
@@ -53,7 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def load(overrides: Sequence[str]) -> SequenceTask:
     """The task that train.py would train on, its data made and mapped. Raises ConfigError in one line."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", list(overrides))
+        try:
+            cfg = compose("train", list(overrides))
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: of a choice without a name
+            raise ConfigError(explain(error, overrides)) from error
     task: SequenceTask = build(cfg.task, "task")
     prepare(task)
     return task

@@ -106,6 +106,10 @@ OTHERS = [
         "text is no journal of a sweep: give a new file",
     ),
     ("lra_mru.sweep", "sweep.yaml --trials 1 --storage journal:///.", ". is no file"),
+    ("lra_mru.sweep", "sweep.yaml --trials 1 =1", "=1: write key=value"),
+    ("lra_mru.sweep", "sweep.yaml --trials 1 model=null", "model=null: a choice needs a name; did you mean bmru"),
+    ("lra_mru.sweep", "sweep.yaml --trials 9 --jobs 1000", "--jobs=1000 must be from 1 to "),
+    ("lra_mru.evidence", "--jobs 1000", "--jobs=1000 must be from 1 to "),
     ("lra_mru.sweep", "sweep.yaml --trials 1 runs_dir=null", "runs_dir=null must name a folder"),
 ]
 

@@ -72,6 +72,8 @@ def test_figures_are_those_of_the_data(
 def test_mistakes_get_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for overrides, says in (
         (["task=pathfindr"], "did you mean pathfinder"),
+        (["task="], "task=: there is no such task"),
+        (["=1"], "=1: write key=value"),
         ([*PATHFINDER, "task.contour=14"], "contour=14 must be one of"),
         (["task=smnist", "task.mnist_dir=/nowhere"], "holds neither train-images-idx3-ubyte nor"),
     ):
