@@ -53,7 +53,6 @@ class GeneratedTask(SequenceTask):
     eval_examples: Sequence[int]
     val_lengths: Sequence[int]
     val_examples: Sequence[int]
-
     _hashes: dict[str, NDArray[np.uint64]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
