@@ -65,7 +65,7 @@ TRAIN = [
     ("trainer.precision=abc", "trainer.precision="),
     ("resume=no/such.ckpt", "resume=no/such.ckpt: "),
     ("optim=null", "optim"),
-    ("--seed 1", "unrecognized arguments: --seed; train.py --help says what there is"),
+    ("--seed 1", "unrecognized arguments: --seed 1; "),
     ("--cfg nope", "argument --cfg/-c: invalid choice: 'nope'"),
     ("=1", "=1: write key=value"),
     ("callbacks=[1]", "callbacks=[1]: "),
