@@ -26,6 +26,7 @@ def with_weights(measured: SequenceClassifier, trainer: pl.Trainer, best: Mappin
     if module is measured:
         return measured
     assert isinstance(module, SequenceClassifier)
-    measured.load_state_dict(best["state_dict"])
-    measured.results, measured.model.recompute = module.results, module.model.recompute
-    return measured.to(trainer.strategy.root_device)
+    whole = copy.deepcopy(measured)  # which stays on the CPU: a GPU holds a whole module only as long as it is measured
+    whole.load_state_dict(best["state_dict"])
+    whole.results, whole.model.recompute = module.results, module.model.recompute
+    return whole.to(trainer.strategy.root_device)
