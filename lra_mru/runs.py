@@ -1,11 +1,11 @@
 """`python -m lra_mru.runs`: which runs are finished, running, resumable or dead, and the command for each."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
+from data_prep.common.json_files import read_json
 from data_prep.common.output import until_reader_leaves
 from lra_mru.engine.saving.attempts import Attempt, find
 from lra_mru.places import MY_RESULTS
@@ -56,7 +56,7 @@ def _of_records(results_dir: Path) -> Iterator[Line]:
             continue
         run = str((path.parent / path.name.split(".")[0]).relative_to(results_dir / "runs"))
         try:
-            record = json.loads(path.read_text())
+            record = read_json(path)
             yield Line(state="finished", run=run, detail=str(path), command=again(record.get("command")))
         except (OSError, ValueError, AttributeError):
             yield Line(state="dead", run=run, detail=f"{path} cannot be read", command=f"rm {path}")

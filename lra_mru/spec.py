@@ -7,7 +7,7 @@ Shape legend, used in every file:
 
 import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
@@ -55,10 +55,14 @@ class TaskSpec:
             )
         for name in ("vocab_size", "d_input", "num_classes", "max_length"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            optional = name in ("vocab_size", "d_input")
+            if not (optional and value is None) and (isinstance(value, bool) or not isinstance(value, int)):
                 raise TypeError(f"{name}={value!r} must be a whole number")
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
+        for name in ("per_step", "pairs"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name}={getattr(self, name)!r} must be True or False")
         if not 0 <= self.error_decay < math.inf or (self.error_decay and (not self.per_step or self.tolerance)):
             raise ValueError(
                 f"error_decay={self.error_decay} must be at least 0, and 0 where steps have no classes of their own"
@@ -85,7 +89,6 @@ class Batch:
     first:      whether the batch holds its rows from their first step on
     last:       whether the batch holds its rows to their last step. A batch of whole rows is first and last; a long
                 row may come in pieces, one batch each, and the model carries its state from one to the next
-    num_tokens: steps without padding, counted when the batch is made
 
     Lengths stay on the CPU when a batch moves: there they are checked and counted, and no GPU has to be waited for.
     """
@@ -96,11 +99,6 @@ class Batch:
     groups: Tensor | None = None
     first: bool = True
     last: bool = True
-    num_tokens: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        on_cpu = self.lengths.device.type == "cpu"
-        self.num_tokens = int((self.lengths.numpy() if on_cpu else self.lengths).sum())
 
     def to(self, device: torch.device) -> Self:
         """The batch with its inputs, targets and groups on the device. A copy from pinned memory is not waited for."""
@@ -117,6 +115,11 @@ class Batch:
             tensor = getattr(self, name)
             setattr(pinned, name, None if tensor is None else tensor.pin_memory())
         return pinned
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of steps without padding."""
+        return int((self.lengths.numpy() if self.lengths.device.type == "cpu" else self.lengths).sum())
 
     @property
     def num_padded_tokens(self) -> int:

@@ -30,6 +30,14 @@ def test_a_spec_that_cannot_be_is_refused(change, says):
         replace(TOKENS, **change)
 
 
+@pytest.mark.parametrize(
+    "change", [{"max_length": None}, {"num_classes": 2.5}, {"num_classes": True}, {"per_step": 2}, {"pairs": "yes"}]
+)
+def test_a_spec_of_the_wrong_types_is_refused(change):
+    with pytest.raises(TypeError, match=next(iter(change))):
+        replace(TOKENS, **change)
+
+
 def test_two_towers_share_weights_and_meet_in_the_head(small_model):
     model = small_model("bmru", spec=PAIRS).eval()
     inputs, lengths = torch.randint(11, (6, 9)), torch.tensor([9, 4, 7, 9, 2, 5])

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.common.json_files import read_json
+
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished"
 DIGESTS = ".sha256"  # while a set grows, `.<file>.sha256` says what `<file>` was written with, as sha256sum prints it
@@ -101,7 +103,7 @@ def whole_file(path: Path, *, along: Iterable[Path] = ()) -> Iterator[Path]:
 def verify(folder: Path, recipe: Recipe) -> None:
     """Raise ValueError unless the folder holds this recipe's data set, byte for byte."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = read_json(folder / MANIFEST)
         parameters, checksums = dict(manifest["parameters"]), dict(manifest["sha256"])
         found = {"generator": manifest["generator"], "version": manifest["version"]}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from data_prep.common import program
 from data_prep.common.arguments import OneLineParser
 from data_prep.common.arrow import write_token_file
-from data_prep.common.checks import check_int, check_seed
+from data_prep.common.checks import MOST_ROWS, check_int, check_seed
 from data_prep.common.data_set import Recipe, ensure, whole_file
 from data_prep.common.program import Clock
 from data_prep.common.workers import in_order
@@ -27,6 +27,8 @@ from data_prep.listops.text import HEADER, to_tsv
 
 VERSION = 2  # raise it whenever the same parameters would give other data
 FORMATS = ("arrow", "tsv")
+MOST_DEPTH = 1000
+MOST_ARGS = 1000
 CHUNK_TOKENS = 2**22  # a worker draws trees of at most so many tokens in all at a time
 
 
@@ -48,8 +50,14 @@ class ListOpsParameters:
     format: str
 
     def __post_init__(self) -> None:
-        for name, minimum in {"train": 1, "val": 1, "test": 1, "min_length": 0, "max_depth": 2, "max_args": 2}.items():
-            check_int(name, getattr(self, name), minimum=minimum)
+        for name in ("train", "val", "test"):
+            check_int(name, getattr(self, name), minimum=1, maximum=MOST_ROWS)
+        for name, minimum, maximum in (
+            ("min_length", 0, None),
+            ("max_depth", 2, MOST_DEPTH),
+            ("max_args", 2, MOST_ARGS),
+        ):
+            check_int(name, getattr(self, name), minimum=minimum, maximum=maximum)
         check_int("max_length", self.max_length, minimum=5)
         check_seed("seed", self.seed)
         if self.max_length > CHUNK_TOKENS:

@@ -27,7 +27,7 @@ from PIL import Image
 from data_prep.common import program
 from data_prep.common.arguments import OneLineParser
 from data_prep.common.arrow import read_image_file, write_image_file
-from data_prep.common.checks import check_int, check_seed
+from data_prep.common.checks import MOST_ROWS, check_int, check_seed
 from data_prep.common.data_set import Recipe, ensure, whole_file
 from data_prep.common.program import Clock
 from data_prep.common.workers import in_order
@@ -62,7 +62,7 @@ class PathfinderParameters:
 
     def __post_init__(self) -> None:
         for split in SPLITS:
-            check_int(split, getattr(self, split), minimum=0)
+            check_int(split, getattr(self, split), minimum=0, maximum=MOST_ROWS)
         if self.train + self.val + self.test == 0:
             raise ValueError("train=0, val=0, test=0: ask for at least one image")
         check_seed("seed", self.seed)

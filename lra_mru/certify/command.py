@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.common.arguments import OneLineParser
+from data_prep.common.json_files import read_json
 from data_prep.common.output import put_line
 from lra_mru import files
 from lra_mru.certify.certificate import REPEATED, certify, holds, sentences
@@ -75,7 +76,7 @@ def compare(found: dict[str, Any], path: Path) -> None:
     """Raises ValueError unless the file says what this walk found."""
     if not path.is_file():
         raise ValueError(f"{path}: there is no certificate; leave --check out to make one")
-    said = json.loads(path.read_text())
+    said = read_json(path)
     if differing := [name for name in REPEATED if said.get(name) != found.get(name)]:
         raise ValueError(f"{path}: a second walk finds another {', '.join(differing)}: do not trust this certificate")
 

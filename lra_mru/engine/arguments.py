@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
-from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.errors import ConfigError, one_line
 from lra_mru.places import CONF
 
 
@@ -38,14 +39,25 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not override '([^']+)'", text)):
         key = found[1]
         return f"{key}: there is no such key{nearest(key, all_keys())}"
+    if isinstance(error, ConfigCompositionException) and error.__cause__ and text.startswith("Error merging"):
+        return f"{text.removeprefix('Error merging override ')}: {one_line(error.__cause__).partition(' full_key')[0]}"
     if "Config group override must be" in text:
         for argument in arguments:
             group, _, value = argument.lstrip("+").partition("=")
             if group in groups() and value in ("", "null"):
                 return f"{argument}: a choice needs a name{nearest('', names_in(group))}"
+            if not group:
+                return f"{argument}: {mend(argument)}"
     if isinstance(error, OSError) and error.filename:  # before the job began: the folders that Hydra makes
         return f"{error.filename}: {error.strerror}; give another folder (hydra.run.dir, hydra.sweep.dir)"
     return text
+
+
+def check_jobs(jobs: int) -> None:
+    """Raises: ConfigError for no job at a time, or more than the machine can carry"""
+    most = 4 * (os.cpu_count() or 1)  # a core can feed several runs that wait for a GPU
+    if not 1 <= jobs <= most:
+        raise ConfigError(f"--jobs={jobs} must be from 1 to {most}, four for each core of this machine")
 
 
 def mend(argument: str) -> str:

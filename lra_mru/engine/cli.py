@@ -4,10 +4,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import CodeType
 from typing import NoReturn
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -15,7 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from data_prep.common.output import READER_LEFT, discard_output, until_reader_leaves
-from lra_mru.engine.arguments import explain, nearest
+from lra_mru.engine.arguments import Parser, explain, nearest
 from lra_mru.engine.console import is_first_process
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.help import help_text
@@ -81,6 +83,7 @@ def launch(main: Callable[[], None]) -> None:
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them in its own way
     try:
+        check_options()
         main()
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -96,6 +99,13 @@ def launch(main: Callable[[], None]) -> None:
             discard_output()
             sys.exit(READER_LEFT)
         fail(error)  # before the job began: a folder of Hydra's that cannot be made, a choice without a name
+
+
+def check_options() -> None:
+    """Has Hydra's own parser read the options, which answers a mistake with a page. Raises: ConfigError, one line"""
+    parser = get_args_parser()
+    parser.error = partial(Parser.error, parser)  # type: ignore[method-assign, arg-type]
+    parser.parse_args()
 
 
 def passed_through(error: BaseException, code: CodeType) -> bool:

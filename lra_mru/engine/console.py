@@ -30,6 +30,7 @@ def quiet_libraries() -> None:
     """Silences the notices of our libraries that no user of this suite can act on."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)  # who asks for a profile gets it
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # W&B's own telemetry, where no server answers
     for message in (
         ".*does not have many workers.*",  # num_workers is the task's own setting

@@ -25,10 +25,13 @@ def check_devices(cfg: DictConfig) -> None:
     """
     trainer = cfg.trainer
     check_strategy(trainer)
+    check_workers(cfg.task.get("num_workers"))
     devices, nodes = trainer.get("devices", "auto"), trainer.get("num_nodes", 1)
     if isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1:
         raise ConfigError(f"trainer.num_nodes={nodes} must be an integer of at least 1")
     on_gpu = uses_gpu(trainer.get("accelerator", "auto"))
+    if not on_gpu and is_fsdp(trainer.get("strategy", "auto")):
+        raise ConfigError("trainer.strategy: FSDP shards over GPUs alone; trainer=ddp_cpu runs processes of a CPU")
     here = torch.cuda.device_count() if on_gpu else max(TWO, os.cpu_count() or 1)
     if on_gpu and not here:
         raise ConfigError(f"trainer.accelerator={trainer.accelerator}: there is no GPU here; trainer=auto takes a CPU")
@@ -42,6 +45,20 @@ def check_devices(cfg: DictConfig) -> None:
             f"task.batch_size={batch_size} cannot be shared out over {number * nodes} processes "
             f"(trainer.devices={devices}): make it a multiple"
         )
+
+
+def check_workers(workers: Any) -> None:
+    """Raises: ConfigError for more loader processes than there are cores."""
+    most = max(TWO, os.cpu_count() or 1)
+    if isinstance(workers, int) and workers > most:
+        raise ConfigError(f"task.num_workers={workers}: this machine has {most} cores; ask for no more")
+
+
+def is_fsdp(strategy: Any) -> bool:
+    """Whether it is Lightning's own FSDP, which Lightning gives to GPUs alone."""
+    if isinstance(strategy, Mapping):
+        return str(strategy.get("_target_")).endswith(".FSDPStrategy")
+    return str(strategy).startswith("fsdp")
 
 
 def check_model_precision(precision: Any, model: SequenceModel) -> None:

@@ -21,3 +21,10 @@ def one_line(error: BaseException) -> str:
 def shown(value: object) -> str:
     """A value of a config as an error quotes it."""
     return "null" if value is None else repr(value)
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Whether NumPy or torch found no memory, on any device."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("can't allocate memory", "out of memory")
+    )

@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import Logger
 from lra_mru.engine.build import build
 from lra_mru.engine.console import is_first_process, quiet_libraries, say
 from lra_mru.engine.devices import check_model_precision
-from lra_mru.engine.errors import RunError
+from lra_mru.engine.errors import RunError, is_of_memory, one_line
 from lra_mru.engine.measuring.failing_length import check_failing_length
 from lra_mru.engine.measuring.forecast import forecast
 from lra_mru.engine.measuring.meters import Speedometer
@@ -45,6 +45,7 @@ from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.engine.training.optim import named_groups
 from lra_mru.engine.training.progress import progress_callback
 from lra_mru.engine.training.replay import Replay, check_replay
+from lra_mru.engine.training.sharded import copies, with_weights
 from lra_mru.model import SequenceModel
 from lra_mru.records.naming import precision_name
 from lra_mru.tasks.base import SequenceTask
@@ -116,6 +117,13 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
         if error.errno not in FULL_DISK:
             raise
         raise RunError(f"{error.filename or runs}: {error.strerror}; {record.KEPT}") from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RunError) or not is_of_memory(error):
+            raise
+        raise RunError(
+            f"no memory for this run ({one_line(error)[:120]}); what is saved is kept. For an evaluation lower "
+            "task.eval_batch_tokens: the same run goes on. For training lower task.batch_size: it is another run"
+        ) from error
     finally:
         attempt.close()
 
@@ -136,15 +144,15 @@ def train_and_test(
     private: bool,
 ) -> dict[str, Any]:
     """The record's content, in the first process; nothing in the others."""
-    tested = {s: n for s, n in task.test_sets.items() if model.max_length is None or n <= model.max_length}
-    validated = {s: n for s, n in task.val_sets.items() if model.max_length is None or n <= model.max_length}
+    test_sets = {s: n for s, n in task.test_sets.items() if model.max_length is None or n <= model.max_length}
+    val_sets = {s: n for s, n in task.val_sets.items() if model.max_length is None or n <= model.max_length}
     module = SequenceClassifier(
         model,
         optim=cfg.optim,
         seed=cfg.seed,
         group_names=task.group_names,
-        test_suffixes=list(tested),
-        val_suffixes=list(validated),
+        test_suffixes=list(test_sets),
+        val_suffixes=list(val_sets),
     )
     every, stop, meter = min(cfg.budget.val_every_steps, cfg.trainer.max_steps), SafeStop(), Speedometer()
     checkpoints = Checkpoints(
@@ -157,7 +165,8 @@ def train_and_test(
     floors = task.floors()
 
     def summary(trainer: pl.Trainer, checkpoints: Checkpoints, meter: Speedometer) -> dict[str, Any]:
-        return summarize(cfg, identity, task, module, trainer, checkpoints, meter, overrides, floors)
+        whole = with_weights(measured, trainer, checkpoints.best)
+        return summarize(cfg, identity, task, whole, trainer, checkpoints, meter, overrides, floors)
 
     rehearsal = Rehearsal(
         task,
@@ -169,11 +178,12 @@ def train_and_test(
     )
     callbacks = [rehearsal, meter, stop, checkpoints, *([Telemetry()] if logger else []), *make_callbacks(cfg)]
     trainer = make_trainer(cfg, attempt, every, callbacks, logger)
-    check_ranks(task, tested, trainer.world_size)
+    check_ranks(task, test_sets, trainer.world_size)
     task.device, model.recompute = trainer.strategy.root_device, cfg.trainer.get("activation_checkpointing", False)
     if cfg.trainer.get("cuda_graphs", False):
         check_replay(trainer, model, compiled=cfg.compile)
         module.replay = Replay(model)
+    tested, measured = copies(module, trainer)
     say(f"{identity}   {describe(model, task)}")
     if cfg.budget.name == "full" and trainer.strategy.root_device.type == "cpu":
         say(forecast(module, task, max_steps=trainer.max_steps, world_size=trainer.world_size))
@@ -181,15 +191,15 @@ def train_and_test(
         model.compile()
 
     trainer.fit(module, datamodule=task, ckpt_path=attempt.checkpoint, weights_only=True)
-    streams = tells_how_long_rows_are_read(model, task, [*validated.values(), *tested.values()])
-    loaders = [task.val_dataloader_for(suffix, in_pieces=streams) for suffix in validated]
-    loaders += [task.test_dataloader_for(suffix, in_pieces=streams) for suffix in tested]
+    streams = tells_how_long_rows_are_read(model, task, [*val_sets.values(), *test_sets.values()])
+    loaders = [task.val_dataloader_for(suffix, in_pieces=streams) for suffix in val_sets]
+    loaders += [task.test_dataloader_for(suffix, in_pieces=streams) for suffix in test_sets]
     best = checkpoints.write_best(trainer)
-    trainer.test(module, dataloaders=loaders, ckpt_path=best, weights_only=True, verbose=False)
+    trainer.test(tested, dataloaders=loaders, ckpt_path=best, weights_only=True, verbose=False)
 
     if not is_first_process():
         return {}
-    report_metrics(module.results)
+    report_metrics(tested.results)
     return summary(trainer, checkpoints, meter)
 
 

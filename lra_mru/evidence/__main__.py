@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lra_mru.engine import cli
-from lra_mru.engine.arguments import Parser
+from lra_mru.engine.arguments import Parser, check_jobs
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.evidence.declared import read
 from lra_mru.evidence.queue import Queue
@@ -39,8 +39,7 @@ def _integers(text: str) -> list[int]:
 
 def evidence() -> None:
     said = parser().parse_intermixed_args()
-    if said.jobs < 1:
-        raise ConfigError(f"--jobs={said.jobs} must be at least 1")
+    check_jobs(said.jobs)
     declared = read(said.list).narrowed(tasks=said.tasks, models=said.models, rates=said.rates, seeds=said.seeds)
     queue = Queue(declared, said.overrides, jobs=said.jobs)
     if said.dry:

@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
+from data_prep.common.json_files import read_json
 from lra_mru import files
 from lra_mru.engine.recording.record import Identity, identify
 from lra_mru.engine.sweep.overrides import compose_one
@@ -46,7 +47,7 @@ class Names:
 
     def _known(self) -> dict[str, dict[str, str]]:
         try:
-            found = json.loads(self.file.read_text(encoding="utf-8"))
+            found = read_json(self.file)
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

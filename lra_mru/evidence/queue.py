@@ -1,6 +1,5 @@
 """The queue: for every cell of the list the rate that validation chooses, then the other seeds at that rate."""
 
-import json
 import signal
 import threading
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from data_prep.common.json_files import read_json
 from data_prep.common.output import put_line as say
 from lra_mru import files
 from lra_mru.engine.arguments import as_value
@@ -113,7 +113,7 @@ class Queue:
         def score(rate: float) -> tuple[float, float]:
             path = self._record(cell, rate, self.declared.seeds[0])
             assert path is not None
-            return validation(json.loads(path.read_text(encoding="utf-8"))["metrics"])
+            return validation(read_json(path)["metrics"])
 
         return max(self.declared.rates, key=score)
 
@@ -150,7 +150,7 @@ class Queue:
             self.failed.append(f"{name}: {reason}")
             say(f"{name}   failed: {reason}; log: {log}")
             return False
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         found = {key: value for key, value in record["metrics"].items() if key.startswith("test/acc") and "/" in key}
         say(
             f"{name}   {record['wall_s']:.0f} s   " + "   ".join(f"{key[5:]} {found[key]:.4f}" for key in sorted(found))

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from data_prep.common.json_files import read_json
 from lra_mru.mixers.base import Mixer
 from lra_mru.spec import TaskSpec
 
@@ -48,6 +49,8 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
     ) -> Self:  # fmt: skip
         """The model of a folder or a Hub id. The mixin's own method is not used: of a config.json of something else, it
         drops the names that it does not know, and falls over values that are no mappings."""
+        if not isinstance(pretrained_model_name_or_path, (str, Path)):
+            raise TypeError(f"{pretrained_model_name_or_path!r} must be a folder or a Hub id")
         model_id = str(pretrained_model_name_or_path)
 
         def fetch(name: str) -> Path:
@@ -62,7 +65,7 @@ class Pretrained(nn.Module, PyTorchModelHubMixin):
                 )
             )  # fmt: skip
 
-        config = json.loads(fetch(CONFIG).read_text())
+        config = read_json(fetch(CONFIG))
         if not isinstance(config, dict):
             raise ValueError(f"{model_id}/{CONFIG} holds {type(config).__name__}: it must hold names and values")
         written = config.pop(DIGESTS, None)

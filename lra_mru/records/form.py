@@ -11,6 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from data_prep.common.json_files import read_json
 from lra_mru.records.content import ACC, check_content
 from lra_mru.records.naming import RULE, present_name
 
@@ -128,8 +129,8 @@ def _dump(content: dict[str, Any]) -> str:
 def load_record(path: Path) -> Record:
     """The record at path. Raises: ValueError naming the file and the mend; OSError if it cannot be opened"""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+        raw = read_json(path)
+    except ValueError as error:
         raise ValueError(f"{path}: not a readable record ({error}): delete it and run its command again") from error
     record = parse(path, raw)
     if DIGEST in raw and raw[DIGEST] != _digest(raw):
@@ -143,9 +144,9 @@ def _certificate(path: Path, raw: dict[str, Any]) -> dict[str, Any] | None:
     if not place.exists():
         return None
     try:
-        found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(place)
         of_these_weights = found["weights_sha256"] == raw["best_weights_sha256"] and isinstance(found["grade"], str)
-    except (ValueError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{place}: not a readable certificate ({error}): delete it and certify again") from error
     if not of_these_weights:
         raise ValueError(f"{place}: it is of other weights than {path.name}: delete it and certify again")
@@ -155,7 +156,7 @@ def _certificate(path: Path, raw: dict[str, Any]) -> dict[str, Any] | None:
 def is_whole(path: Path) -> bool:
     """Whether a record stands at path that was neither cut nor damaged, wherever it belongs."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
     except (OSError, ValueError):
         return False
     return isinstance(raw, dict) and "metrics" in raw and raw.get(DIGEST, _digest(raw)) == _digest(raw)

@@ -6,7 +6,6 @@ fit each other, or that is there already. What cannot be seen: a record whose di
 see that, run its command again.
 """
 
-import json
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from data_prep.common.json_files import read_json
 from lra_mru.records.form import Record, load_record
 from lra_mru.report.faults import faults
 from lra_mru.report.load import SHARED, load_good
@@ -64,7 +64,7 @@ def _judge(
     """Why the record cannot join, and what else is to be said of it."""
     try:
         record = load_record(path)
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
     except (ValueError, OSError) as error:
         return [" ".join(str(error).removeprefix(f"{path}: ").split())], []
     reasons = [*faults(record, raw), *_of_neighbours(path, record, raw, known, weights, results)]

@@ -1,12 +1,13 @@
 """Sweeps in the leaderboard: which configurations no other beats in everything at once."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from data_prep.common.json_files import read_json
 
 SCHEMA = 1
 GOALS = {
@@ -79,7 +80,7 @@ def load_good_sweeps(results_dir: Path) -> tuple[list[Sweep], list[str]]:
 
 def _load(path: Path) -> Sweep:
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
         if raw["schema"] != SCHEMA:
             raise ValueError(f"schema {raw['schema']}, this report reads {SCHEMA}")
         asked = {o["name"]: o["goal"] for o in raw["objectives"]}

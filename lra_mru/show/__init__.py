@@ -4,12 +4,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-
 from data_prep.common.arguments import OneLineParser
 from data_prep.common.output import until_reader_leaves
-from lra_mru.engine.cli import explain
+from lra_mru.engine.arguments import explain
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.imports import imports_that_stay
 
@@ -25,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="picture to write (default: <task>.png)")
     arguments = parser.parse_args(argv)
+    if arguments.out and arguments.out.suffix != ".png":
+        parser.error(f"--out {arguments.out} must name a picture, as sheet.png")
     with imports_that_stay():  # they take seconds: help and a typing mistake need neither
         from lra_mru.show.data import figures, load
         from lra_mru.show.sheet import write_sheet
@@ -35,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_sheet(out, task)
     except BrokenPipeError:
         raise
-    except (ConfigError, HydraException, OmegaConfBaseException, OSError) as error:
+    except (ConfigError, OSError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     print(out)

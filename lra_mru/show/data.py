@@ -4,8 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
+from lra_mru.engine.arguments import explain
 from lra_mru.engine.build import build
+from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.preflight import prepare
 from lra_mru.places import CONF
 from lra_mru.spec import NO_TARGET, Batch
@@ -18,7 +22,10 @@ MOST_STEPS = 4_000_000  # and of these rows together
 def load(overrides: Sequence[str]) -> SequenceTask:
     """The task that train.py would train on, its data made and mapped. Raises ConfigError in one line."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", list(overrides))
+        try:
+            cfg = compose("train", list(overrides))
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: of a choice without a name
+            raise ConfigError(explain(error, overrides)) from error
     task: SequenceTask = build(cfg.task, "task")
     prepare(task)
     return task

@@ -11,6 +11,7 @@ from data_prep.common.counter_rng import stream_key
 from lra_mru.spec import TaskSpec
 from lra_mru.tasks.delay import NOISES, DelayedSet, EvalPlan, Noise, Plan, TrainPlan
 from lra_mru.tasks.further import further_sets
+from lra_mru.tasks.limits import check_batch
 from lra_mru.tasks.pixels import PictureSet
 from lra_mru.tasks.sampling import Rows
 from lra_mru.tasks.smnist import SMnist
@@ -69,6 +70,7 @@ class DelayedMnist(SMnist):
             raise ValueError(f"noise_std={self.noise_std} must be above 0; use noise=zeros for none")
         super().__post_init__()
         self._tests = {"": (self.T, self.num_test)}  # suffix -> delay, rows
+        check_batch(self.T, self.batch_size)
         self._tests |= further_sets("eval", self.eval_lengths, self.eval_examples, minimum=0)
         self._vals = further_sets("val", self.val_lengths, self.val_examples, minimum=0)
         steps = len(self.order())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from data_prep.common.checks import check_int
+from data_prep.common.checks import MOST_ROWS, check_int
 
 
 def further_sets(
@@ -11,7 +11,7 @@ def further_sets(
     """The settings `<kind>_lengths` and `<kind>_examples` -> {"@3000": (3000, its rows), ...}.
 
     minimum: the shortest length that the task can have
-    Raises:  ValueError for lists of different length, a length given twice, or a number below its minimum
+    Raises:  ValueError for lists of different length, a length given twice, or a number out of its range
     """
     if not len(set(lengths)) == len(lengths) == len(examples):
         raise ValueError(
@@ -20,5 +20,5 @@ def further_sets(
         )
     for length, rows in zip(lengths, examples, strict=True):
         check_int(f"{kind}_lengths", length, minimum=minimum)
-        check_int(f"{kind}_examples", rows, minimum=1)
+        check_int(f"{kind}_examples", rows, minimum=1, maximum=MOST_ROWS)
     return {f"@{length}": (length, rows) for length, rows in zip(lengths, examples, strict=True)}

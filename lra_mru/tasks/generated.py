@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from data_prep.common.checks import check_int
+from data_prep.common.checks import MOST_ROWS, check_int
 from data_prep.common.counter_rng import stream_key
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
 from lra_mru.tasks.draws import Draws
 from lra_mru.tasks.further import further_sets
+from lra_mru.tasks.limits import check_batch
 from lra_mru.tasks.machine import Machine
 from lra_mru.tasks.parts import Array, Spans, spans_of
 from lra_mru.tasks.sampling import Rows
@@ -24,7 +25,6 @@ UNBOUNDED = 2**62  # rows of a generated training set: no run reaches its end
 MAX_ATTEMPTS = 100  # per row. Where half of all rows are taken, 100 attempts fail with probability 2**-100
 CHUNK_ROWS = 64  # rows made together where a whole set is looked through; fewer if they have more
 CHUNK_STEPS = 2**20  # steps than this in all
-
 
 Stream = Callable[[Draws, int, Spans], Iterator[tuple[Array, Array]]]  # as GeneratedTask.stream
 
@@ -53,15 +53,15 @@ class GeneratedTask(SequenceTask):
     eval_examples: Sequence[int]
     val_lengths: Sequence[int]
     val_examples: Sequence[int]
-
     _hashes: dict[str, NDArray[np.uint64]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         tests = further_sets("eval", self.eval_lengths, self.eval_examples, minimum=1)
         vals = further_sets("val", self.val_lengths, self.val_examples, minimum=1)
-        for name in ("T", "num_val", "num_test"):
-            check_int(name, getattr(self, name), minimum=1)
+        for name, most in (("T", None), ("num_val", MOST_ROWS), ("num_test", MOST_ROWS)):
+            check_int(name, getattr(self, name), minimum=1, maximum=most)
+        check_batch(self.T, self.batch_size)
         self._sizes = {  # set -> T, rows
             "val": (self.T, self.num_val),
             "test": (self.T, self.num_test),

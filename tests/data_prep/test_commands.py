@@ -37,6 +37,13 @@ def test_a_length_that_no_memory_holds_is_refused(value: str, says: str, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_sizes_that_are_never_done_are_refused() -> None:
+    for name in ("train", "val", "test", "max_depth", "max_args"):
+        sizes = dict(train=2, val=1, test=1, seed=0, min_length=5, max_length=20, max_depth=10, max_args=10)
+        with pytest.raises(ValueError, match=f"^{name}=1000000000000 must be at most "):
+            listops.ListOpsParameters(**(sizes | {name: 10**12}), format="arrow")
+
+
 def test_a_missing_source_is_named_by_its_own_key(tmp_path) -> None:
     """The settings of the task that asked: smnist has no lra_dir."""
     for make, key in (

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
+from after_fit import Broken, breaking, collect, watched
 from support import without_clock
 
 from lra_mru import files
@@ -18,37 +18,7 @@ from lra_mru.engine.measuring.meters import Speedometer
 from lra_mru.engine.preflight import check_ranks
 from lra_mru.engine.preflight.rehearsal import Rehearsal
 from lra_mru.engine.recording import record, summary, tracking
-from lra_mru.engine.saving import checkpoint_files
-from lra_mru.engine.saving.attempts import Attempt
-from lra_mru.engine.saving.checkpoint_files import WholeFiles
-from lra_mru.engine.saving.checkpoints import Checkpoints
 from lra_mru.engine.training.module import SequenceClassifier
-from lra_mru.tasks.base import SequenceTask
-
-STEPS_AFTER_FIT = [
-    (Checkpoints, "write_best"),
-    (checkpoint_files, "save"),
-    (pl.Trainer, "test"),
-    (SequenceClassifier, "test_step"),
-    (SequenceClassifier, "on_test_epoch_end"),
-    (Speedometer, "on_test_end"),
-    (WholeFiles, "load_checkpoint"),
-    (SequenceTask, "test_dataloader_for"),
-    (run, "report_metrics"),
-    (Speedometer, "throughput"),
-    (summary, "activation_bytes_per_token"),
-    (summary, "code_version"),
-    (summary, "library_versions"),
-    (summary, "load"),
-    (summary, "failing_lengths"),
-    (summary, "setup_of"),
-    (summary, "weights_sha256"),
-    (record, "write_record"),
-    (Attempt, "note"),
-    (record, "as_text"),
-    (files, "write_whole"),
-    (run, "publish"),
-]
 
 
 @pytest.fixture
@@ -64,31 +34,27 @@ def untrainable(monkeypatch):
     return arrange
 
 
-def test_whatever_breaks_after_training_the_same_command_writes_the_record(go, untrainable, monkeypatch, tmp_path):
-    measured = ("bmru", "failing_length.cap=16", "failing_length.rows=4")
-    unbroken = without_clock(go(*measured, where="unbroken")[1])
-    trained, fit = [False], pl.Trainer.fit
+SHORT = ("bmru", "model.depth=1", "trainer.max_steps=2", "failing_length.cap=16", "failing_length.rows=4")
+AFTER_THE_RECORD = ("publish", "open_logger", "Attempt.close")
 
-    def fit_and_arm(*arguments, **named):
-        fit(*arguments, **named)
-        trained[0] = True
 
-    monkeypatch.setattr(pl.Trainer, "fit", fit_and_arm)
-    for owner, name in STEPS_AFTER_FIT:
-        trained[0] = False
-
-        def broken(*arguments, original=getattr(owner, name), **named):
-            if trained[0]:
-                raise ZeroDivisionError("broken by the test")
-            return original(*arguments, **named)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(owner, name, broken)
-            with pytest.raises(ZeroDivisionError):
-                go(*measured)
+def test_whatever_breaks_after_training_the_same_command_writes_the_record(go, untrainable, tmp_path):
+    """Every step of ours that runs after the training of one run, found by watching it, is broken in another."""
+    found = {}
+    with watched(collect(found)):
+        unbroken = without_clock(go(*SHORT, where="unbroken")[1])
+    steps = [code for code, is_step in found.items() if is_step]
+    names = {code.co_qualname for code in steps}
+    assert {"Checkpoints.write_best", "SequenceClassifier.test_step", "write_record", "publish"} < names
+    for code in steps:
+        with watched(breaking(code)), pytest.raises(Broken):
+            go(*SHORT)
         untrainable()
-        assert bool(list((tmp_path / "a/results").rglob("seed0*.json"))) is (name == "publish")
-    assert without_clock(go(*measured)[1]) == unbroken
+        records = list((tmp_path / "a/results").rglob("seed0*.json"))
+        assert len(records) == (code.co_qualname in AFTER_THE_RECORD), code.co_qualname
+        for path in records:  # the next one is broken before it
+            path.unlink()
+    assert without_clock(go(*SHORT)[1]) == unbroken
 
 
 def test_a_failing_length_beyond_all_memory_costs_no_record(go, untrainable, monkeypatch, capfd):

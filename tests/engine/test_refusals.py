@@ -55,6 +55,12 @@ TRAIN = [
     ("trainer.precision=abc", "trainer.precision="),
     ("resume=no/such.ckpt", "resume=no/such.ckpt: "),
     ("optim=null", "optim"),
+    ("--seed 1", "unrecognized arguments: --seed 1; "),
+    ("--cfg nope", "argument --cfg/-c: invalid choice: 'nope'"),
+    ("=1", "=1: write key=value"),
+    ("callbacks=[1]", "callbacks=[1]: "),
+    ("task.num_workers=100000", "task.num_workers=100000: this machine has "),
+    ("task.T=1000000000000", "no memory holds such a training batch"),
     ("model.pattern=[nope]", "pattern=['nope'] must name mixers"),
 ]
 
@@ -90,6 +96,10 @@ OTHERS = [
         "text is no journal of a sweep: give a new file",
     ),
     ("lra_mru.sweep", "sweep.yaml --trials 1 --storage journal:///.", ". is no file"),
+    ("lra_mru.sweep", "sweep.yaml --trials 1 =1", "=1: write key=value"),
+    ("lra_mru.sweep", "sweep.yaml --trials 1 model=null", "model=null: a choice needs a name; did you mean bmru"),
+    ("lra_mru.sweep", "sweep.yaml --trials 9 --jobs 1000", "--jobs=1000 must be from 1 to "),
+    ("lra_mru.evidence", "--jobs 1000", "--jobs=1000 must be from 1 to "),
     ("lra_mru.sweep", "sweep.yaml --trials 1 runs_dir=null", "runs_dir=null must name a folder"),
 ]
 

@@ -8,6 +8,7 @@ from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.measuring.memory import activation_bytes_per_token
 from lra_mru.engine.recording.record import identify
 from lra_mru.engine.run import run
+from lra_mru.engine.training.module import SequenceClassifier
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -140,3 +141,21 @@ def test_an_experiment_is_the_same_run_as_the_choices_it_stands_for(composed):
     named = composed("experiment=gaussian")
     spelled = composed("task=copy_first", "budget=quick", "task.distractors=gaussian")
     assert identify(named, model="bmru", task="copy_first") == identify(spelled, model="bmru", task="copy_first")
+
+
+def test_a_profile_that_was_asked_for_is_shown(go, caplog):
+    go("lru", "+trainer.profiler=simple", "trainer.max_steps=1")
+    assert "FIT Profiler Report" in caplog.text
+
+
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 7.28 TiB"), RuntimeError("CUDA out of memory")])
+def test_a_run_that_finds_no_memory_says_in_a_line_how_to_go_on(go, monkeypatch, error):
+    def no_memory(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SequenceClassifier, "training_step", no_memory)
+        with pytest.raises(RunError, match=r"^no memory for this run \(.*lower task.eval_batch_tokens") as caught:
+            go("lru")
+    assert "\n" not in str(caught.value)
+    assert go("lru")[1]["steps"] == 20

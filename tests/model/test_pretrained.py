@@ -113,3 +113,9 @@ def test_a_mixer_that_no_file_can_name_is_refused(saved, tmp_path):
     model.settings["mixers"]["bmru"] = lambda **sizes: make(**sizes)
     with pytest.raises(ValueError, match=r"only functools.partial of a Mixer class"):
         model.save_pretrained(tmp_path / "other")
+
+
+def test_what_names_no_folder_is_refused():
+    for wrong in (None, 5):
+        with pytest.raises(TypeError, match=f"^{wrong} must be a folder or a Hub id"):
+            SequenceModel.from_pretrained(wrong)

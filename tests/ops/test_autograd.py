@@ -1,9 +1,12 @@
 """Derivatives against finite differences, and the rules of torch.library and torch.compile."""
 
+from functools import partial
+
 import pytest
 import torch
 from ops.op_cases import TOLERANCE, OpCase, assert_close, op_cases, outputs_and_gradients
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from lra_mru.ops.bmru_scan import _bmru_scan, _bmru_scan_backward, bmru_scan
 from lra_mru.ops.linear_scan import _linear_scan, _linear_scan_backward
@@ -54,6 +57,14 @@ def test_compiles_into_one_graph(double_case: OpCase) -> None:
         arguments = double_case.inputs(2, length, 5)
         found = outputs_and_gradients(compiled, arguments)
         assert_close(found, outputs_and_gradients(double_case.fused, arguments), TOLERANCE[double_case.dtype])
+
+
+def test_saved_tensors_may_be_read_twice(double_case: OpCase) -> None:
+    """Under torch's own checkpointing, of which each read of a saved tensor computes the block again."""
+    arguments = double_case.inputs(2, 7, 5)
+    again = partial(checkpoint, double_case.fused, use_reentrant=False)
+    found, expected = outputs_and_gradients(again, arguments), outputs_and_gradients(double_case.fused, arguments)
+    assert_close(found, expected, TOLERANCE[double_case.dtype])
 
 
 def test_second_derivative_is_refused() -> None:

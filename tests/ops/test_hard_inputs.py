@@ -107,6 +107,7 @@ BAD = [
     (bmru_scan, BMRU | {"c": SEQUENCE.cfloat()}, TypeError, "c has dtype torch.complex64, expected one of float16"),
     (bmru_scan, BMRU | {"h0": ROW}, ValueError, "h0 has shape"),
     (bmru_scan, BMRU | {"carry_grad": 1.5}, ValueError, r"carry_grad=1.5 must lie in \[0, 1\]"),
+    (bmru_scan, BMRU | {"carry_grad": "all"}, TypeError, "carry_grad='all' must be a number"),
     (selective_scan, SELECTIVE | {"delta": LONGER}, ValueError, r"delta has shape \(1, 5, 3\), expected \(1, 4, 3\)"),
     (selective_scan, SELECTIVE | {"u": SEQUENCE[:, :0]}, ValueError, "u has length 0"),
     (selective_scan, SELECTIVE | {"u": SEQUENCE.int()}, TypeError, "u has dtype torch.int32"),

@@ -83,7 +83,7 @@ def test_missing_test_accuracy_is_named(results: Path, write_record: WriteRecord
         load_records(results)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "null", '{"schema": 2', "\xff"])
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", '{"schema": 2', "\xff", "[" * 100_000], ids=range(7))
 def test_a_truncated_or_foreign_file_is_named(results: Path, write_record: WriteRecord, content: str) -> None:
     path = write_record()
     path.write_bytes(content.encode("latin-1"))

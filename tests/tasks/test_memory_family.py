@@ -241,6 +241,10 @@ def test_equal_rows_have_equal_hashes_and_others_not():
         ("denoising", "val_lengths=[4,20]", "val_lengths=4 must be at least 5"),
         ("parity", "val_examples=[1]", r"val_lengths=\[20, 40\], val_examples=\[1\]"),
         ("parity", "eval_examples=[0,1]", "eval_examples=0"),
+        ("copy", "T=1000000000000", "T=1000000000000 with batch_size=16: no memory holds such a training batch"),
+        ("copy", "batch_size=1000000000000", "T=20 with batch_size=1000000000000: no memory holds"),
+        ("copy", "num_test=1000000000000", "num_test=1000000000000 must be at most"),
+        ("copy", "eval_examples=[1000000000000,1]", "eval_examples=1000000000000 must be at most"),
         ("parity", "eval_lengths=[5,5]", "give each length once"),
     ],
 )

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
 from mnist_files import write_mnist
 from PIL import Image
-from support import ROOT
+from support import ROOT, assert_refused_in_one_line
 
 from data_prep.mnist import read_idx
 from lra_mru.show import main
@@ -72,6 +72,8 @@ def test_figures_are_those_of_the_data(
 def test_mistakes_get_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for overrides, says in (
         (["task=pathfindr"], "did you mean pathfinder"),
+        (["task="], "task=: there is no such task"),
+        (["=1"], "=1: write key=value"),
         ([*PATHFINDER, "task.contour=14"], "contour=14 must be one of"),
         (["task=smnist", "task.mnist_dir=/nowhere"], "holds neither train-images-idx3-ubyte nor"),
     ):
@@ -79,6 +81,8 @@ def test_mistakes_get_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         message = capsys.readouterr().err
         assert says in message
         assert message.count("\n") == 1
+    for out in ("/", "sheet", "sheet.nope"):
+        assert_refused_in_one_line(main, ["task=copy_first", "--out", out], "must name a picture", capsys)
     assert not (tmp_path / "sheet.png").exists()
 
 

@@ -1,10 +1,10 @@
 """docs/gpu.md from results/gpu/*.json: `python -m lra_mru.bench.gpu.table` writes it anew."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.common.json_files import read_json
 from lra_mru.places import PACKAGE
 
 RECORDS, PAGE = PACKAGE.parent / "results/gpu", PACKAGE.parent / "docs/gpu.md"
@@ -88,7 +88,7 @@ def _number(value: float | None) -> str:
 
 def reports(folder: Path = RECORDS) -> list[dict[str, Any]]:
     """What was found on every GPU."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return [read_json(path) for path in sorted(folder.glob("*.json"))]
 
 
 def main() -> None:

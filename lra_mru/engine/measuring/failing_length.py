@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from lra_mru.engine.console import warn
-from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.errors import ConfigError, is_of_memory
 from lra_mru.model import SequenceModel
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceTask
@@ -47,7 +47,7 @@ def failing_lengths(
             try:
                 errors = read(model, task, T, rows, device)
             except (MemoryError, RuntimeError) as error:
-                if not _is_of_memory(error):
+                if not is_of_memory(error):
                     raise
                 warn(f"failing length: no memory for {rows} sequences at T={T}; measured up to T={reached}")
                 break
@@ -62,10 +62,6 @@ def failing_lengths(
                 break
             T = min(2 * T, cap)
     return {"rows": rows, "cap": cap, "reached": reached, "at": {str(bar): found[bar] for bar in bars}}
-
-
-def _is_of_memory(error: Exception) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 Errors = NDArray[np.int64]

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from data_prep.common.json_files import read_json
 from lra_mru import files
 from lra_mru.engine.console import warn
 from lra_mru.engine.errors import ConfigError, RunError
@@ -42,7 +43,7 @@ class Attempt:
     def notes(self) -> dict[str, Any]:
         """attempt.json; empty where there is none that can be read."""
         try:
-            content = json.loads((self.path / "attempt.json").read_text())
+            content = read_json(self.path / "attempt.json")
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}

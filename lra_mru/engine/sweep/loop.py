@@ -1,6 +1,5 @@
 """Trials until there are enough: start, watch, stop early, tell."""
 
-import json
 import signal
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
+from data_prep.common.json_files import read_json
 from data_prep.common.output import put_line as say  # the console's own would import Lightning
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.sweep.objectives import Objective, measured, values_of
@@ -93,7 +93,7 @@ class Loop:
         path = process.record()
         if process.process.returncode or path is None:
             return self._tell(process, TrialState.FAIL, process.last_line().removeprefix("error: "))
-        record = json.loads(path.read_text())
+        record = read_json(path)
         found = self._frozen(process.number)
         found.set_user_attr("measured", measured(record))
         found.set_user_attr("record", str(path))

@@ -10,7 +10,7 @@ from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.common.output import put_line as say
-from lra_mru.engine.arguments import Parser, as_value
+from lra_mru.engine.arguments import Parser, as_value, check_jobs
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.folders import check_folders
 from lra_mru.engine.sweep.file import Sweep, read_sweep
@@ -37,8 +37,7 @@ def parser() -> Parser:
 def sweep(arguments: Sequence[str]) -> Path:
     """Runs a whole sweep; returns its results_dir. Raises: ConfigError before anything starts, RunError after."""
     said = parser().parse_intermixed_args(arguments)
-    if said.jobs < 1:
-        raise ConfigError(f"--jobs={said.jobs} must be at least 1")
+    check_jobs(said.jobs)
     if said.trials is not None and said.trials < 1:
         raise ConfigError(f"--trials={said.trials} must be at least 1")
     file = read_sweep(said.file)

@@ -10,12 +10,13 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.optim import Optimizer
 
 from lra_mru.engine.training.gradients import Gradients
 from lra_mru.engine.training.late import LateLosses
-from lra_mru.engine.training.optim import cosine_with_warmup, make_optimizer
+from lra_mru.engine.training.optim import cosine_with_warmup, make_optimizer, names_of_groups
 from lra_mru.engine.training.replay import Replay
 from lra_mru.engine.training.scores import Scores
 from lra_mru.engine.training.seeding import draw_seed, seed_draws
@@ -59,6 +60,7 @@ class SequenceClassifier(pl.LightningModule):
         super().__init__()
         self.model = model
         self.optim, self.seed = dict(optim), seed
+        self.members = names_of_groups(model)
         self.val_scores = Scores(model.spec)
         self.final_sets = [("val", s) for s in val_suffixes] + [("test", s) for s in test_suffixes]
         self.final_scores = torch.nn.ModuleList([Scores(model.spec, group_names) for _ in self.final_sets])
@@ -104,9 +106,11 @@ class SequenceClassifier(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clips by the joint norm of all gradients, without asking the device for it; else as Lightning does."""
-        sharded = isinstance(self.trainer.strategy, FSDPStrategy)  # a rank holds parts: their norms are not the whole
-        if sharded or gradient_clip_algorithm not in (None, "norm"):
+        if gradient_clip_algorithm not in (None, "norm"):
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif isinstance(strategy := self.trainer.strategy, FSDPStrategy):  # a rank holds parts of every gradient
+            if gradient_clip_val is not None:
+                cast(FullyShardedDataParallel, strategy.model).clip_grad_norm_(gradient_clip_val)
         else:
             self.gradients.clip(optimizer, step=self.global_step, max_norm=gradient_clip_val)
 
@@ -141,7 +145,7 @@ class SequenceClassifier(pl.LightningModule):
         settings = {key: value for key, value in self.optim.items() if key != "warmup_fraction"}
         scaled = isinstance(plugin := self.trainer.precision_plugin, MixedPrecision) and plugin.scaler is not None
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        optimizer = make_optimizer(self.model, **settings, fused=on_gpu and not scaled)
+        optimizer = make_optimizer(self.model, **settings, members=self.members, fused=on_gpu and not scaled)
         schedule = cosine_with_warmup(
             optimizer, max_steps=self.trainer.max_steps, warmup_fraction=self.optim["warmup_fraction"]
         )

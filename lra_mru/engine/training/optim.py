@@ -26,6 +26,10 @@ def named_groups(model: nn.Module) -> dict[str, list[tuple[str, Parameter]]]:
     return groups
 
 
+def names_of_groups(model: nn.Module) -> dict[str, list[str]]:
+    return {group: [name for name, _ in members] for group, members in named_groups(model).items()}
+
+
 def check_rates(lr: float, weight_decay: float) -> None:
     """Raises ValueError for a rate or decay out of range."""
     if lr <= 0 or weight_decay < 0:
@@ -39,10 +43,13 @@ def make_optimizer(
     weight_decay: float,
     betas: Sequence[float],
     groups: Mapping[str, Mapping[str, float]],
+    members: Mapping[str, Sequence[str]] | None = None,
     fused: bool = False,
 ) -> AdamW:
     """AdamW whose groups take their rate (lr * lr_factor) and decay from the config.
 
+    members: names of each group's parameters, found while they had their shapes: FSDP leaves flat shards of them; None
+             finds them now
     fused: one kernel for all parameters of a group, for GPUs; not under a float16 scaler, whose factor Lightning takes
            out of the gradients before they are clipped, and a fused step would take out again
 
@@ -51,18 +58,18 @@ def make_optimizer(
     check_rates(lr, weight_decay)
     settings = {"decay": (1.0, weight_decay), "no_decay": (1.0, 0.0)}
     settings |= {name: (group["lr_factor"], group["weight_decay"]) for name, group in groups.items()}
-    named = named_groups(model)
+    named = members or names_of_groups(model)
     if unknown := set(named) - set(settings):
         raise ValueError(f"parameter groups {sorted(unknown)} have no rate: add them under optim.groups")
     return AdamW(
         [
             {
                 "name": group,
-                "params": [parameter for _, parameter in members],
+                "params": [model.get_parameter(name) for name in names],
                 "lr": lr * settings[group][0],
                 "weight_decay": settings[group][1],
             }
-            for group, members in named.items()
+            for group, names in named.items()
         ],
         betas=(betas[0], betas[1]),
         fused=fused or None,  # None: torch's own choice

@@ -42,6 +42,8 @@ def bmru_scan(
     if h0 is None:
         h0 = c.new_zeros(c.shape[0], c.shape[2], dtype=accumulation_dtype(c.dtype))
     check_tensors(beta=beta, alpha=alpha, h0=h0)
+    if isinstance(carry_grad, str) or carry_grad is None:
+        raise TypeError(f"carry_grad={carry_grad!r} must be a number")
     return _bmru_scan(c, beta, widened(alpha, c), widened(h0, c), carry_grad)
 
 

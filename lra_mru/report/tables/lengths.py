@@ -3,12 +3,12 @@
 One file is one machine and one setting, and stands alone: nothing of two machines is ever mixed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.common.json_files import read_json
 from lra_mru.report.order import in_order
 from lra_mru.report.tables.cells import markdown_table, whole
 
@@ -44,7 +44,7 @@ def load_good_benches(results_dir: Path) -> tuple[list[Bench], list[str]]:
 
 
 def _load(path: Path) -> Bench:
-    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw = read_json(path)
     rows: list[dict[str, Any]] = raw["rows"]
     values: dict[str, dict[str, dict[int, float]]] = {cost: {} for cost in COSTS}
     for row in rows:
