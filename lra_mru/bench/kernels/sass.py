@@ -82,7 +82,7 @@ def parse(listing: str) -> Code:
 def _instruction(guard: str, operation: str, operands: str) -> Instruction:
     parts = [part.strip() for part in operands.split(",")]
     label = re.search(r"\.L_x_\d+", operands)
-    stores = operation.startswith(("ST", "RED", "BAR", "BRA", "EXIT", "LDGSTS", "DEPBAR"))
+    stores = operation.startswith(("ST", "RED.", "BAR", "BRA", "EXIT", "LDGSTS", "DEPBAR"))
     results = 0 if stores else 2 if re.match(r"U?[PR]\w+$|U?PT$", parts[0]) and "SETP" in operation else 1
     if operation.startswith(("SHFL", "ATOM", "LOP3", "PLOP3")) and parts[0].lstrip("U").startswith("P"):
         results = 2
