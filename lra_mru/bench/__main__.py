@@ -21,7 +21,7 @@ from lra_mru.bench.timing import machine
 PARTS = {
     "cpu": "scans against torch on this CPU",
     "data": "every task's loader beside the training step that it feeds",
-    "kernels": "the GPU kernels: resources, traffic, speed",
+    "kernels": "the GPU kernels: resources, predicted time, traffic, and on a GPU speed",
     "gpu": "this GPU in a few minutes: copy, kernels and ops beside the floor and peers, training steps",
     "backbones": "every model against length: training speed, time of a step, bytes of state and activations",
     "throughput": "every model: forward and training time at a fixed batch and at fixed tokens",

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 
 KINDS = {  # first letters of an operation -> kind; the longest that fits decides
     **dict.fromkeys(("LDG", "STG", "LDGSTS", "ATOM", "RED.", "LD.", "ST."), "memory"),
@@ -31,8 +32,9 @@ class Instruction:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     target: str = ""  # label, of a branch
+    pending: int = 0  # groups of asynchronous loads that may still be under way, of a wait for them
 
-    @property
+    @cached_property
     def kind(self) -> str:
         fitting = [prefix for prefix in KINDS if self.operation.startswith(prefix)]
         return KINDS[max(fitting, key=len)] if fitting else "integer"
@@ -80,7 +82,7 @@ def parse(listing: str) -> Code:
 def _instruction(guard: str, operation: str, operands: str) -> Instruction:
     parts = [part.strip() for part in operands.split(",")]
     label = re.search(r"\.L_x_\d+", operands)
-    stores = operation.startswith(("ST", "RED", "BAR", "BRA", "EXIT", "LDGSTS", "DEPBAR"))
+    stores = operation.startswith(("ST", "RED.", "BAR", "BRA", "EXIT", "LDGSTS", "DEPBAR"))
     results = 0 if stores else 2 if re.match(r"U?[PR]\w+$|U?PT$", parts[0]) and "SETP" in operation else 1
     if operation.startswith(("SHFL", "ATOM", "LOP3", "PLOP3")) and parts[0].lstrip("U").startswith("P"):
         results = 2
@@ -88,7 +90,9 @@ def _instruction(guard: str, operation: str, operands: str) -> Instruction:
     pairs = operation.startswith(("IMAD.WIDE", "CS2R", "D", "LDC.64", "UIMAD.WIDE")) and not operation.startswith("DEP")
     writes = _registers(parts[:results], max(width, 2 if pairs else 1))
     reads = _registers([guard, *parts[results:]], width if stores else 1)
-    return Instruction(operation, tuple(reads), tuple(writes), label[0] if label and operation[:3] == "BRA" else "")
+    target = label[0] if label and operation[:3] == "BRA" else ""
+    pending = int(parts[1], 16) if operation == "DEPBAR.LE" else 0
+    return Instruction(operation, tuple(reads), tuple(writes), target, pending)
 
 
 def _registers(parts: list[str], width: int) -> list[str]:
@@ -114,15 +118,32 @@ def _issue(instruction: Instruction) -> int:
     return ISSUE[instruction.kind] * wide
 
 
-def walk(instructions: list[Instruction], rounds: int = 1) -> float:
-    """Cycles that one warp alone needs for one more round, after the first: in order, each waits for its operands."""
+def walk(instructions: list[Instruction], rounds: int = 1) -> list[float]:
+    """Cycle at which one warp alone ends each round: instructions in order, each waiting for its operands."""
     ready: dict[str, float] = {}
-    now, ends = 0.0, []
-    for _ in range(rounds + 1):
+    now, arrival, groups, ends = 0.0, 0.0, [], []
+    for _ in range(rounds):
         for instruction in instructions:
             now = max([now, *(ready.get(name, 0.0) for name in instruction.reads)])
             for name in instruction.writes:
                 ready[name] = now + LATENCY[instruction.kind]
+            if instruction.operation.startswith("LDGSTS"):  # a load into shared memory, which no register waits for
+                arrival = now + LATENCY["memory"]
+            elif instruction.operation == "LDGDEPBAR":
+                groups.append(arrival)
+            elif instruction.operation == "DEPBAR.LE" and len(groups) > instruction.pending:
+                now = max(now, groups[-1 - instruction.pending])
             now += _issue(instruction)
         ends.append(now)
-    return (ends[-1] - ends[0]) / rounds
+    return ends
+
+
+def once(instructions: list[Instruction]) -> float:
+    """Cycles that one warp alone needs from the first instruction to the last."""
+    return walk(instructions)[-1]
+
+
+def each_round(instructions: list[Instruction]) -> float:
+    """Cycles that one warp alone needs for a round of a loop, when its loads ahead are all under way."""
+    ends = walk(instructions, rounds=12)
+    return (ends[-1] - ends[5]) / 6
