@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+from unittest.mock import patch
 
 import torch
 from ops.op_cases import TOLERANCE, OpCase, assert_close, in_double, op_cases, outputs_and_gradients
@@ -20,6 +21,7 @@ from lra_mru.ops._gpu import tiling
 from lra_mru.ops._register import PASSES, overload
 from lra_mru.ops.table_scan.gpu import CHUNK as TABLE_CHUNK
 
+SHORT_CHUNKS = {"STEPS": 4, "SEGMENTS": 1, "LONG": 2, "SHORTEST_CHUNK": 8}  # of 8 steps, from the shortest length on
 COMMON = (torch.float32, torch.complex64)  # at every length; other dtypes at two
 INTERPRETED = TOLERANCE | {torch.bfloat16: 2**-5}  # the interpreter rounds towards zero: products lose three times 2^-7
 
@@ -49,7 +51,7 @@ def main(op: str) -> None:
     importlib.import_module(f"lra_mru.ops.{op}")
     library = torch.library.Library("lra_mru", "IMPL")
     call_what_is_registered_for_cuda(op, library)
-    block = {"selective_scan": selective_scan.GPU_CHUNK, "table_scan": TABLE_CHUNK}.get(op, tiling.BLOCK_T)
+    block = {"selective_scan": selective_scan.GPU_CHUNK, "table_scan": TABLE_CHUNK}.get(op, tiling.STEPS)
     lengths = (1, 2, 3, block - 1, block, block + 1, 3 * block + 5)
     torch.use_deterministic_algorithms(True)  # torch.empty gives NaN
     cases = [case for case in op_cases(set(TOLERANCE) - {torch.complex128}) if case.op == op]
@@ -61,14 +63,12 @@ def main(op: str) -> None:
         print(json.dumps(compare(case, (2, 3, 35), "one pass")), flush=True)
         if op == "table_scan":  # it has one form, whatever the shape
             continue
-        usual = tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU
-        tiling.FULL_GPU = 2  # now programs are wide, where they have a choice
-        for channels in (35, 70):
-            print(json.dumps(compare(case, (1, block + 5, channels), "wide")), flush=True)
-        tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU = 2, block, usual[2]  # now three passes from 2 steps on
-        for length in (block + 1, 3 * block + 5) if case.dtype in COMMON else ():
-            print(json.dumps(compare(case, (2, length, 5), "three passes")), flush=True)
-        tiling.LONG, tiling.SHORTEST_CHUNK, tiling.FULL_GPU = usual
+        with patch.object(tiling, "FULL_GPU", 2):  # now programs are wide, where they have a choice
+            for channels in (35, 70):
+                print(json.dumps(compare(case, (1, block + 5, channels), "wide")), flush=True)
+        with patch.multiple(tiling, **SHORT_CHUNKS):
+            for length in (9, 29) if case.dtype in COMMON else (21,):
+                print(json.dumps(compare(case, (2, length, 5), "cut in time")), flush=True)
     assert f"lra_mru.ops.{op}.cpu" not in sys.modules, "something ran on the CPU's kernel"
 
 

@@ -1,6 +1,7 @@
 """Every Triton kernel, as it ships, compiled ahead of time for NVIDIA and AMD."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,10 +9,12 @@ from lra_mru.bench.kernels.compiled import (
     TARGETS,
     Launch,
     compile_launch,
+    listing,
     registers_and_stack,
     resources,
     shipped_launches,
 )
+from lra_mru.bench.kernels.sass import count, parse
 
 LAUNCHES = shipped_launches()
 EVERYWHERE = [launch for launch in LAUNCHES if "bf16" not in launch.dtypes]
@@ -19,10 +22,29 @@ EVERYWHERE = [launch for launch in LAUNCHES if "bf16" not in launch.dtypes]
 
 @pytest.mark.parametrize("launch", LAUNCHES, ids=str)
 def test_on_sm_90_without_spills(launch: Launch) -> None:
-    found = resources(compile_launch(launch, TARGETS["sm_90"]))
+    kernel = compile_launch(launch, TARGETS["sm_90"])
+    found = resources(kernel)
     assert not found["spilled"]
-    assert found["widest_load_bytes"] == 16
+    if "REACH" in launch.constants:
+        check_look_back(kernel)
+    else:
+        assert found["widest_load_bytes"] == 16
     assert found["shared_bytes"] <= 100_000  # so that two programs fit on a multiprocessor
+
+
+def check_look_back(kernel: Any) -> None:
+    """A chunk's end is published before its program waits, and no warp waits for another inside such a loop, for warps
+    may leave it at different times. Time lies inside a lane: no step takes a shuffle.
+    """
+    assert "threadsPerWarp = [1, 1, 32]" in kernel.asm["ttgir"]  # lanes are neighbouring channels: whole lines
+    code = parse(listing(kernel))
+    assert count(code.instructions)["shuffle"] < 32
+    published = [at for at, x in enumerate(code.instructions) if x.operation.startswith("ATOMG.E.EXCH")]
+    assert code.waits()
+    for start, stop in code.waits():
+        assert any(at < start for at in published)
+        assert any(at > stop for at in published)
+        assert not [x for x in code.instructions[start:stop] if x.operation.startswith(("BAR", "STS", "ATOM"))]
 
 
 @pytest.mark.parametrize("target", ["sm_80", "gfx942"])
@@ -32,6 +54,8 @@ def test_compiles_elsewhere(launch: Launch, target: str) -> None:
     assert kernel.asm["cubin" if target == "sm_80" else "hsaco"]
     if target == "sm_80":
         assert registers_and_stack(kernel)[1] == 0  # bytes of stack: what spills lies there
+        if "REACH" in launch.constants:
+            check_look_back(kernel)
     else:  # spilled scalar registers go into lanes of vector registers, not into memory
         assert re.findall(r"\.vgpr_spill_count:\s*(\d+)", kernel.asm["amdgcn"]) == ["0"]
 

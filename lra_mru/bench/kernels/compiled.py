@@ -34,7 +34,8 @@ TARGETS = {
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
 POINTER = {
-    torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp64", torch.uint8: "*u8", torch.int64: "*i64"
+    torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp64", torch.uint8: "*u8", torch.int32: "*i32",
+    torch.int64: "*i64",
 }  # fmt: skip
 
 
@@ -48,12 +49,13 @@ class Launch:
     num_warps: int
     arguments: tuple[Any, ...]
     constants: dict[str, Any]
+    registers: int | None = None  # at most, of a lane
 
     @property
     def look_backs(self) -> int:
         """How often a sequence waits for one chunk after another: once for every reach chunks."""
-        constants = self.constants
-        return -(-constants["chunks"] // constants["REACH"]) if "REACH" in constants else 0
+        numbers = dict(zip(self.kernel.arg_names, self.arguments, strict=False))
+        return -(-numbers["chunks"] // self.constants["REACH"]) if "REACH" in self.constants else 0
 
     @property
     def name(self) -> str:
@@ -74,9 +76,10 @@ def recorded(case: str) -> Iterator[list[Launch]]:
     launches: list[Launch] = []
 
     def note(
-        kernel: Any, grid: tuple[int, ...], device_of: Tensor, *arguments: Any, num_warps: int = 1, **constants: Any
+        kernel: Any, grid: tuple[int, ...], device_of: Tensor, *arguments: Any, num_warps: int = 1,
+        registers: int | None = None, **constants: Any,
     ) -> None:  # fmt: skip
-        launches.append(Launch(case, kernel, grid, num_warps, arguments, constants))
+        launches.append(Launch(case, kernel, grid, num_warps, arguments, constants, registers))
 
     with ExitStack() as stack:
         for module in (linear_scan, bmru_scan, selective_scan, table_scan):
@@ -85,8 +88,8 @@ def recorded(case: str) -> Iterator[list[Launch]]:
 
 
 def shipped_launches() -> list[Launch]:
-    """Every kernel once per dtype and variant: long sequences of few channels, so that the three-pass form runs too,
-    and for selective_scan a batch that fills a GPU, where programs are wide.
+    """Every kernel once per dtype and variant: long sequences of few channels, where programs are widest in time, and a
+    batch that fills a GPU.
     """
     launches: dict[tuple[object, ...], Launch] = {}
     for dtype in (torch.float32, torch.bfloat16, torch.complex64):
@@ -106,11 +109,22 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
     def empty(*shape: int, like: torch.dtype = dtype) -> Tensor:
         return torch.empty(shape, dtype=like, device="meta")
 
-    x, h0 = empty(batch, length, channels), empty(batch, channels, like=small)
     constant = empty(channels, like=small)
+
+    def linear(batch: int, constant_a: bool) -> None:
+        x, h0 = empty(batch, length, channels), empty(batch, channels, like=small)
+        a = constant if constant_a else x
+        linear_scan.forward(a, x, h0)
+        linear_scan.backward(a, x, h0, x)
+
+    def bmru(batch: int) -> None:
+        x, h0 = empty(batch, length, channels), empty(batch, channels, like=small)
+        bmru_scan.forward(x, x, constant, h0, 1.0)
+        bmru_scan.backward(x, x, constant, x, h0, x, 1.0)
+
     cases: dict[str, Callable[[], object]] = {
-        "a per step": lambda: (linear_scan.forward(x, x, h0), linear_scan.backward(x, x, h0, x)),
-        "a constant": lambda: (linear_scan.forward(constant, x, h0), linear_scan.backward(constant, x, h0, x)),
+        "a per step": lambda: linear(batch, False),
+        "a constant": lambda: linear(batch, True),
     }
     if dtype.is_complex:
         return cases
@@ -130,10 +144,9 @@ def _cases(dtype: torch.dtype) -> dict[str, Callable[[], object]]:
     return cases | {
         "tables": lambda: tables(noisy=False),
         "noisy tables": lambda: tables(noisy=True),
-        "bmru": lambda: (
-            bmru_scan.forward(x, x, constant, h0, 1.0),
-            bmru_scan.backward(x, x, constant, x, h0, x, 1.0),
-        ),
+        "a per step, many": lambda: linear(FULL_GPU, False),
+        "bmru": lambda: bmru(batch),
+        "bmru, many": lambda: bmru(FULL_GPU),
         "gated": lambda: selective(batch, gated=True),
         "bare": lambda: selective(batch, gated=False),
         "signed": lambda: selective(batch, gated=True, signed=True),
@@ -155,7 +168,8 @@ def compile_launch(launch: Launch, target: GPUTarget) -> Any:
     aligned = {(place[n],): [["tt.divisibility", 16]] for n in numbers if signature[n].startswith("*")}
     constants = {(place[name],): value for name, value in launch.constants.items()}
     source = ASTSource(fn=launch.kernel, signature=signature, constexprs=constants, attrs=aligned)
-    return triton.compile(source, target=target, options={"num_warps": launch.num_warps, **tiles.OPTIONS})
+    limit = {} if launch.registers is None or target.backend == "hip" else {"maxnreg": launch.registers}
+    return triton.compile(source, target=target, options={"num_warps": launch.num_warps, **limit, **tiles.OPTIONS})
 
 
 def resources(compiled: Any) -> dict[str, Any]:

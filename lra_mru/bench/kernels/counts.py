@@ -85,7 +85,7 @@ class _Key:
 
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
-        self.same = (launch.name, launch.dtypes, launch.num_warps, *launch.constants.items())
+        self.same = (launch.name, launch.dtypes, launch.num_warps, launch.registers, *launch.constants.items())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Key) and self.same == other.same

@@ -54,15 +54,20 @@ class Code:
     labels: dict[str, int] = field(default_factory=dict)
 
     def loops(self) -> list[tuple[int, int]]:
-        """First and last instruction of every loop that does work: it has a way out, and does not only wait."""
-        found = []
-        for at, instruction in enumerate(self.instructions):
-            start = self.labels.get(instruction.target, at + 1)
-            body = self.instructions[start : at + 1]
-            waits = any(".STRONG" in x.operation for x in body) and not any(x.operation[:3] == "STG" for x in body)
-            if start < at and not waits:
-                found.append((start, at))
-        return found
+        """First and last instruction of every loop that does work."""
+        return [(start, stop) for start, stop in self._jumps_back() if not self._waits(start, stop)]
+
+    def waits(self) -> list[tuple[int, int]]:
+        """Loops in which a program waits for others: it asks for what they publish, and stores nothing."""
+        return [(start, stop) for start, stop in self._jumps_back() if self._waits(start, stop)]
+
+    def _jumps_back(self) -> list[tuple[int, int]]:
+        jumps = [(self.labels.get(x.target, at), at) for at, x in enumerate(self.instructions)]
+        return [(start, at) for start, at in jumps if start < at]
+
+    def _waits(self, start: int, stop: int) -> bool:
+        operations = [x.operation for x in self.instructions[start : stop + 1]]
+        return any("LDG" in x and ".STRONG" in x for x in operations) and not any(x[:3] == "STG" for x in operations)
 
 
 def parse(listing: str) -> Code:
@@ -82,7 +87,7 @@ def parse(listing: str) -> Code:
 def _instruction(guard: str, operation: str, operands: str) -> Instruction:
     parts = [part.strip() for part in operands.split(",")]
     label = re.search(r"\.L_x_\d+", operands)
-    stores = operation.startswith(("ST", "RED", "BAR", "BRA", "EXIT", "LDGSTS", "DEPBAR"))
+    stores = operation.startswith(("ST", "RED.", "BAR", "BRA", "EXIT", "LDGSTS", "DEPBAR"))
     results = 0 if stores else 2 if re.match(r"U?[PR]\w+$|U?PT$", parts[0]) and "SETP" in operation else 1
     if operation.startswith(("SHFL", "ATOM", "LOP3", "PLOP3")) and parts[0].lstrip("U").startswith("P"):
         results = 2

@@ -1,4 +1,9 @@
-"""What the Triton kernels share: composition of steps, accumulation dtype, and the launch."""
+"""What the Triton kernels share: a tile of time and channels, composition of steps, and the launch.
+
+A tile is (BLOCK_T, SEGMENTS, BLOCK_N). Every warp has a segment of BLOCK_T steps to itself, and every lane of it a
+channel, so the steps of a segment lie in one lane's registers: a scan along them is one multiplication and addition a
+step, and no lane or warp waits for another until the SEGMENTS ends are put together, once for a tile.
+"""
 # Triton reads no type but tl.constexpr.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
 
@@ -36,25 +41,60 @@ def compose_complex(ar_l, ai_l, br_l, bi_l, ar_r, ai_r, br_r, bi_r):
 
 
 @triton.jit
-def tile_at(batch, start, steps, n, L, N: tl.constexpr, REVERSED: tl.constexpr):
-    """Where a tile of a (B, L, N) tensor lies: its first row in 64 bits, and offsets in it, the same for all tiles.
+def part(ticket, batches, L, N: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr):
+    """Chunk, batch and channels of a ticket, and the step of its walk at which each segment starts (SEGMENTS,).
 
-    REVERSED: step s is at t = L - 1 - s
+    Tickets of one chunk are neighbours, as their channels are in memory.
     """
-    base = (batch * L + (L - 1 - start if REVERSED else start)) * N
-    rows = -steps if REVERSED else steps
-    return base, rows[:, None] * N + n[None, :]
+    blocks: tl.constexpr = (N + BLOCK_N - 1) // BLOCK_N
+    chunk, sequence = ticket // (batches * blocks), ticket % (batches * blocks)
+    n = sequence % blocks * BLOCK_N + tl.max_contiguous(tl.arange(0, BLOCK_N), [BLOCK_N // 32 if BLOCK_N > 32 else 1])
+    starts = chunk * (SEGMENTS * BLOCK_T) + tl.arange(0, SEGMENTS) * BLOCK_T
+    return chunk, (sequence // blocks).to(tl.int64), n, starts
 
 
 @triton.jit
-def row(x, steps, wanted):
-    """The row of a tile x (BLOCK_T, BLOCK_N) whose step is wanted; zeros if it has none."""
-    return tl.sum(tl.where((steps == wanted)[:, None], x, 0.0), 0)
+def tile_at(batch, starts, n, L, N: tl.constexpr, BLOCK_T: tl.constexpr, REVERSED: tl.constexpr):
+    """Where a tile lies in a (B, L, N) tensor: first rows (1, SEGMENTS, BLOCK_N) in 64 bits, and the rows after them.
+
+    REVERSED: step s is at t = L - 1 - s
+    """
+    first = batch * L + (L - 1 - starts if REVERSED else starts)
+    rows = tl.arange(0, BLOCK_T)[:, None, None] * (-N if REVERSED else N)
+    return (first * N)[None, :, None] + n[None, None, :], rows
+
+
+@triton.jit
+def last_step(x, BLOCK_T: tl.constexpr):
+    """x at the last step of each segment, (SEGMENTS, BLOCK_N): a register, for steps lie in one lane."""
+    return tl.sum(tl.where(tl.arange(0, BLOCK_T)[:, None, None] == BLOCK_T - 1, x, tl.zeros_like(x)), 0)
+
+
+@triton.jit
+def last_segment(x, SEGMENTS: tl.constexpr):
+    """The last row of x (SEGMENTS, BLOCK_N)."""
+    return tl.sum(tl.where((tl.arange(0, SEGMENTS) == SEGMENTS - 1)[:, None], x, tl.zeros_like(x)), 0)
+
+
+@triton.jit
+def segment_before(x, first, SEGMENTS: tl.constexpr):
+    """x (SEGMENTS, BLOCK_N) one row later; first (BLOCK_N,) comes in."""
+    segments = tl.arange(0, SEGMENTS)[:, None]
+    before = tl.gather(x, tl.broadcast_to(tl.maximum(segments - 1, 0), x.shape), 0)
+    return tl.where(segments == 0, first[None, :], before)
+
+
+@triton.jit
+def at_step(x, steps, wanted):
+    """x (BLOCK_T, SEGMENTS, BLOCK_N) at one step of the walk, (BLOCK_N,); zeros if the tile does not have it."""
+    return tl.sum(tl.sum(tl.where(steps == wanted, x, 0.0), 0), 0)
 
 
 def launch(
-    kernel: Any, grid: tuple[int, ...], device_of: Tensor, *args: object, num_warps: int = 1, **constants: object
+    kernel: Any, grid: tuple[int, ...], device_of: Tensor, *args: object, num_warps: int = 1,
+    registers: int | None = None, **constants: object,
 ) -> None:  # fmt: skip
-    """Start kernel on the device that holds device_of. One warp has no barriers to wait at."""
+    """Start kernel on the device that holds device_of. registers: at most, of a lane; for NVIDIA's compiler."""
+    limit = {} if registers is None or torch.version.hip else {"maxnreg": registers}
     with torch.cuda.device_of(device_of):
-        kernel[grid](*args, **constants, num_warps=num_warps, **OPTIONS)
+        kernel[grid](*args, **constants, num_warps=num_warps, **limit, **OPTIONS)

@@ -2,50 +2,59 @@
 
 from dataclasses import dataclass
 
-BLOCK_T = 32  # steps of a tile
-ROW_BYTES = 128  # of a tile: a full cache line, 16 bytes for each of 8 lanes
+WORDS = 64  # of 4 bytes: what a lane keeps of its inputs while it waits; with as many for the rest, 16 warps fit
+STEPS = 32  # of a segment at most: twice as many take no fewer instructions a step
+SEGMENTS = 4  # warps of a program
+MANY_SEQUENCES = 32  # from these on, chunks of one sequence come slowly enough to be short
 FULL_GPU = 264  # programs that keep two on each of the 132 multiprocessors of an H100
 FEW_PROGRAMS = 32  # below it most of a GPU idles
 LONG = 4096  # steps from which a second pass over the input costs less than idle multiprocessors
 SHORTEST_CHUNK = 512  # steps, so that a chunk's start and end cost little beside it
-BYTES_IN_FLIGHT = 2_500_000  # 3 TB/s x 0.7 us of latency, and a little more
 WARP_STATES = 128  # of selective_scan in a warp: backward keeps those of 8 steps, 32 registers a lane, of some 250
 MAX_WARPS = 8  # 16 of 250 registers do not fit on a multiprocessor
-MAX_STAGES = 4  # more of them spill registers in bmru_scan's backward pass
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """One program walks through num_stages-deep prefetched tiles of BLOCK_T steps by block_n channels.
+    """One program holds a chunk of segments * block_t steps by block_n channels in registers.
 
-    chunk: steps of one program, a multiple of BLOCK_T unless it is the whole sequence
+    reach: how many chunks a program looks back over at a time
     """
 
+    block_t: int
+    segments: int
     block_n: int
-    num_stages: int
-    chunk: int
-    num_chunks: int
+    chunks: int
+    reach: int
+    registers: int  # at most, of a lane: the compiler takes more where it may, and then fewer programs run at a time
+
+    @property
+    def chunk(self) -> int:
+        """Steps."""
+        return self.segments * self.block_t
 
 
-def pick_tiling(batch: int, length: int, channels: int, itemsize: int) -> Tiling:
-    """Tile width, prefetch depth, and the parallel form: one pass, or three where channels are few and L is long.
+def pick_tiling(batch: int, length: int, channels: int, itemsize: int, inputs: int) -> Tiling:
+    """Steps, warps and reach of a program that keeps `inputs` numbers of each step in registers.
 
-    Width: a row of a tile is a full cache line of float32, in bfloat16 half of one (64 channels would need more than
-    255 registers in some backward passes), or all channels where they are fewer.
-    Depth: a tile of two inputs is 8 KB (itemsize 4: 2 x 32 x 32 x 4), and all programs together must have about
-    BYTES_IN_FLIGHT on their way, else latency and not bandwidth sets the time: 256 programs need 2 tiles ahead.
-    Form: one pass moves 12 bytes an element in float32 (a, b, h), three passes 20 (a, b again), so three are worth it
-    only where one pass would use less than about half of the machine. 4 programs (B = 1, N = 128) at L = 16,384 walk
-    512 tiles each, some 80 us, against 18 us of three passes with 264 programs of 2 tiles, out of the L2 cache.
+    Width: 32 channels, one a lane, are a full cache line of float32. Wider rows would take registers from time, and
+    then chunks are short and many, and each has to wait for the one before.
+    Segments: the fewer the sequences, the faster memory delivers the chunks of each, and the longer they have to be.
+    Reach: a look back takes about 1 us. In that time memory delivers 3 MB, which is 64 chunks of 128 steps by 32
+    channels with two inputs and an output in float32: one chunk of each of 64 sequences, or 8 of each of 8.
+    Registers: forward 4 programs of 4 warps fit on a multiprocessor, backward 3.
     """
-    block_n = min(32, ROW_BYTES // itemsize, 1 << max(0, channels - 1).bit_length())
-    programs, chunk, num_chunks = batch * -(-channels // block_n), length, 1
-    if programs < FEW_PROGRAMS and length >= LONG:
-        chunk = max(SHORTEST_CHUNK, length * programs // FULL_GPU // BLOCK_T * BLOCK_T)
-        num_chunks = -(-length // chunk)
-    stage_bytes = programs * num_chunks * 2 * BLOCK_T * block_n * itemsize
-    num_stages = min(MAX_STAGES, max(2, 1 + -(-BYTES_IN_FLIGHT // stage_bytes)))
-    return Tiling(block_n, num_stages, chunk, num_chunks)
+    words = inputs * max(4, itemsize) // 4
+    block_t = max(1, min(STEPS, WORDS >> (words - 1).bit_length()))
+    if inputs == 3:  # the third is not needed for what a chunk does, and is loaded last
+        block_t = min(STEPS, 2 * block_t)
+    sequences = batch * -(-channels // 32)
+    segments = SEGMENTS if sequences >= MANY_SEQUENCES else 2 * SEGMENTS
+    while segments > 1 and segments * block_t >= 2 * length:
+        segments //= 2
+    reach = 2 if sequences * itemsize >= 512 else 4 if sequences * itemsize >= 128 else 8
+    chunks = -(-length // (segments * block_t))
+    return Tiling(block_t, segments, 32, chunks, min(reach, max(1, chunks - 1)), 128 if inputs <= 2 else 168)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,21 @@
-"""bmru_scan on a GPU: a warp walks through tiles of BLOCK_T steps by BLOCK_N channels, as in linear_scan/gpu.py.
+"""bmru_scan on a GPU: each program holds one chunk of a sequence in registers, as in linear_scan/gpu.py.
 
-Forward is a latch: of two steps, the later one that opened its gate decides. Backward is linear, the gate of step t
-acting between dh[t] and dh[t-1]; so that c and beta need no second read one row later, the scan carries each step's
-own gate beside the product of the earlier ones.
+Forward is a latch. Of two steps the later one whose gate is open decides,
+
+    h[t] = sgn(c[t]) alpha   if |c[t]| > beta[t],   else h[t-1]
+
+so a chunk in which a gate opens has a last state that no earlier step can change, and looking back ends there.
+A step, segment or chunk without an open gate is HOLD, as an integer beside the bits of a state.
+
+Backward is linear: dh[t] is what the output at t asks for, and what comes from the next step through its gate,
+
+    dh[t] += keep[t+1] dh[t+1],   keep[t] = carry_grad where the gate of t is open, else 1
+
+Walked from the end, each step hands on keep[t] (what reaches it + dh[t]): c and beta are not read one row later again.
 """
 # Triton reads no type but tl.constexpr.
-# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code=assignment
+# ruff: noqa: RUF005  (Triton knows no starred tuples)
 
 from typing import Any
 
@@ -14,187 +24,140 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lra_mru.ops._gpu.tiles import ACCUMULATE, compose, launch, row, tile_at
-from lra_mru.ops._gpu.tiling import BLOCK_T, pick_tiling
-from lra_mru.ops.linear_scan import gpu as linear_scan_gpu
+from lra_mru.ops._gpu.lookback import EMPTY, bits, new_slots, publish_bits, read, take_ticket, wait_for
+from lra_mru.ops._gpu.tiles import ACCUMULATE, at_step, last_segment, last_step, launch, part, segment_before, tile_at
+from lra_mru.ops._gpu.tiling import SEGMENTS, Tiling, pick_tiling
+from lra_mru.ops.linear_scan.gpu import segment_states
 
+HOLD = tl.constexpr(-2)  # like EMPTY a NaN that no result has
 PI2 = tl.constexpr(9.869604401089358)
 
 
 @triton.jit
-def latch(open_left, value_left, open_right, value_right):
-    """The later value whose gate is open."""
-    return open_left | open_right, tl.where(open_right != 0, value_right, value_left)
+def latch(left, right):
+    """The later one that is a state."""
+    return tl.where(right == HOLD, left, right)
 
 
 @triton.jit
-def compose_before_gate(k_left, p_left, g_left, k_right, p_right, g_right):
-    """Each step adds its own g to what reaches it and hands on k times the sum: g of a pair is that sum, before k."""
-    passed = p_right * k_left
-    return k_right, passed * p_left, passed * g_left + g_right
+def hand_on(keep_left, p_left, g_left, keep_right, p_right, g_right):
+    """g of a pair is that of its last step, before the gate of that step, whose keep goes along; p is the product of
+    keep over the steps between. Of a single step p is 1, and the compiler drops it.
+    """
+    passed = p_right * keep_left
+    return keep_right, passed * p_left, passed * g_left + g_right
 
 
 @triton.jit
-def gate(c_ptr, beta_ptr, at, mask, ACC: tl.constexpr):
-    """c, beta, u = |c| - beta and sgn(c); closed where masked. NaN in u counts as open by itself: NaN is its value."""
-    c = tl.load(c_ptr + at, mask=mask, other=0.0).to(ACC)
-    beta = tl.load(beta_ptr + at, mask=mask, other=1.0).to(ACC)
-    return c, beta, tl.abs(c) - beta, tl.where(c > 0, 1.0, tl.where(c < 0, -1.0, c))
+def gate(c_ptr, beta_ptr, mask, ACC: tl.constexpr):
+    """c, u = |c| - beta and sgn(c); closed where masked. A NaN in u counts as open: NaN is then the state."""
+    c = tl.load(c_ptr, mask=mask, other=0.0).to(ACC)
+    beta = tl.load(beta_ptr, mask=mask, other=1.0).to(ACC)
+    return c, tl.abs(c) - beta, tl.where(c > 0, 1.0, tl.where(c < 0, -1.0, c))
+
+
+@triton.jit
+def first_bits(slot, first, chunk, N: tl.constexpr, REACH: tl.constexpr):
+    """Bits of the state in which a chunk starts: the nearest earlier chunk that is not HOLD has it. lookback.py says
+    more; a slot may be filled twice here, with HOLD, and with the chunk's last state once that is known.
+    """
+    state, missing = first, tl.minimum(chunk, 1)
+    while missing > 0:
+        found = ()
+        for i in tl.static_range(REACH):
+            found = found + (read(slot - (REACH - i) * N),)
+        state, known = first, tl.full(first.shape, 0, tl.int32) + (chunk <= REACH).to(tl.int32)
+        for i in tl.static_range(REACH):
+            there = (chunk >= REACH - i) & (found[i] != HOLD)
+            known = tl.where(there, (found[i] != EMPTY).to(tl.int32), known)
+            state = tl.where(there, found[i], state)
+        missing = 1 - tl.min(known)
+        if (missing > 0) & (chunk >= REACH):
+            wait_for(slot - REACH * N, HOLD)
+    return state
 
 
 @triton.jit
 def bmru_scan_fwd_kernel(
-    c_ptr, beta_ptr, alpha_ptr, h0_ptr, h_ptr, L, chunk, N: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr,
-    BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+    c_ptr, beta_ptr, alpha_ptr, h0_ptr, h_ptr, slots_ptr, counter_ptr, batches, L, chunks, N: tl.constexpr,
+    ACC: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr, REACH: tl.constexpr,
 ):  # fmt: skip
-    """c, beta (B, L, N), alpha (N,), h0 (B, chunks, N) -> h (B, L, N)."""
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
+    """c, beta (B, L, N), alpha (N,), h0 (B, N) -> h (B, L, N)."""
+    chunk, batch, n, starts = part(take_ticket(counter_ptr), batches, L, N, BLOCK_T, SEGMENTS, BLOCK_N)
+    at, rows = tile_at(batch, starts, n, L, N, BLOCK_T, False)
+    inside = (tl.arange(0, BLOCK_T)[:, None, None] < (L - starts)[None, :, None]) & (n < N)[None, None, :]
     alpha = tl.load(alpha_ptr + n, mask=n < N, other=0.0).to(ACC)
-    h = tl.load(h0_ptr + (batch * tl.num_programs(2) + part) * N + n, mask=n < N, other=0.0).to(ACC)
-    stop = tl.minimum(L, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        base, at = tile_at(batch, start, steps, n, L, N, False)
-        inside = (start + steps < L)[:, None] & (n < N)[None, :]
-        _, _, u, sign = gate(c_ptr + base, beta_ptr + base, at, inside, ACC)
-        open = ((u > 0) | (u != u)).to(tl.int32)
-        value = tl.where(u == u, sign * alpha[None, :], u)
-        value = tl.where((steps == 0)[:, None] & (open == 0), h[None, :], value)
-        open = tl.where((steps == 0)[:, None], 1, open)
-        _, tile = tl.associative_scan((open, value), 0, latch)
-        tl.store(h_ptr + base + at, tile, mask=inside)
-        h = row(tile, steps, BLOCK_T - 1)
-
-
-@triton.jit
-def bmru_scan_last_kernel(
-    c_ptr, beta_ptr, last_c_ptr, last_beta_ptr, L, chunk, N: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr,
-    BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # fmt: skip
-    """c and beta (B, chunks, N) of the last gate that opens in each chunk, a closed one where none does."""
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    last_c, last_beta = tl.zeros((BLOCK_N,), ACC), tl.full((BLOCK_N,), 1.0, ACC)
-    stop = tl.minimum(L, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        base, at = tile_at(batch, start, steps, n, L, N, False)
-        inside = (start + steps < L)[:, None] & (n < N)[None, :]
-        c, beta, u, _ = gate(c_ptr + base, beta_ptr + base, at, inside, ACC)
-        opened = tl.where((u > 0) | (u != u), steps[:, None], -1)
-        latest = tl.max(opened, 0)
-        here = (opened == latest[None, :]) & (opened >= 0)
-        found_c, found_beta = tl.sum(tl.where(here, c, 0.0), 0), tl.sum(tl.where(here, beta, 0.0), 0)
-        last_c = tl.where(latest >= 0, found_c, last_c)
-        last_beta = tl.where(latest >= 0, found_beta, last_beta)
-    at = (batch * tl.num_programs(2) + part) * N + n
-    tl.store(last_c_ptr + at, last_c, mask=n < N)
-    tl.store(last_beta_ptr + at, last_beta, mask=n < N)
-
-
-@triton.jit
-def keep_share(u, carry_grad, inside):
-    """Share of the state's gradient that passes each gate; all of it beyond the sequence."""
-    share = tl.where(u > 0, carry_grad, tl.where(u == u, 1.0, u))
-    return tl.where(inside, share, 1.0)
+    h0 = bits(tl.load(h0_ptr + batch * N + n, mask=n < N, other=0.0).to(ACC))
+    _, u, sign = gate(c_ptr + at + rows, beta_ptr + at + rows, inside, ACC)
+    states = bits(tl.where(u == u, sign * alpha[None, None, :], u))
+    states = tl.associative_scan(tl.where((u > 0) | (u != u), states, HOLD), 0, latch)
+    ends = tl.associative_scan(last_step(states, BLOCK_T), 0, latch)
+    end, wanted = last_segment(ends, SEGMENTS), (n < N) & (chunk + 1 < chunks)
+    slot = slots_ptr + (batch * (REACH + chunks) + REACH + chunk) * N + tl.minimum(n, N - 1)
+    publish_bits(slot, end, wanted)
+    state = first_bits(slot, h0, chunk, N, REACH)
+    publish_bits(slot, state, wanted & (end == HOLD))
+    first = latch(state[None, :], segment_before(ends, state, SEGMENTS))
+    h = latch(first[None, :, :], states).to(ACC, bitcast=True)
+    tl.store(h_ptr + at + rows, h, mask=inside)
 
 
 @triton.jit
 def bmru_scan_bwd_kernel(
-    c_ptr, beta_ptr, alpha_ptr, h_ptr, h0_ptr, dh_ptr, carry_ptr, dc_ptr, dbeta_ptr, dalpha_ptr, dh0_ptr, carry_grad,
-    L, chunk, N: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+    c_ptr, beta_ptr, h0_ptr, alpha_ptr, h_ptr, dh_ptr, dc_ptr, dbeta_ptr, dalpha_ptr, dh0_ptr, slots_ptr, counter_ptr,
+    carry_grad, batches, L, chunks, N: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr,
+    BLOCK_N: tl.constexpr, REACH: tl.constexpr,
 ):  # fmt: skip
-    """carry (B, chunks, N), what reaches each chunk from later ones -> dc, dbeta, dalpha (B, chunks, N), dh0 (B, N)."""
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    per_part = (batch * tl.num_programs(2) + part) * N + n
-    alpha = tl.load(alpha_ptr + n, mask=n < N, other=0.0).to(ACC)[None, :]
-    h0 = tl.load(h0_ptr + batch * N + n, mask=n < N, other=0.0).to(ACC)[None, :]
-    carry = tl.load(carry_ptr + per_part, mask=n < N, other=0.0).to(ACC)
-    dalpha = tl.zeros((BLOCK_N,), ACC)
-    stop = tl.minimum(L, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        t = L - 1 - start - steps
-        base, at = tile_at(batch, start, steps, n, L, N, True)
-        inside, past = (t >= 0)[:, None] & (n < N)[None, :], (t > 0)[:, None] & (n < N)[None, :]
-        c, _, u, sign = gate(c_ptr + base, beta_ptr + base, at, inside, ACC)
-        h_prev = tl.load(h_ptr + (base - N) + at, mask=past, other=0.0).to(ACC)
-        h_prev = tl.where((t == 0)[:, None], h0, h_prev)
-        dh = tl.load(dh_ptr + base + at, mask=inside, other=0.0).to(ACC)
-        dh = tl.where((steps == 0)[:, None], dh + carry[None, :], dh)
-        keep = keep_share(u, carry_grad, inside)
-        _, _, g = tl.associative_scan((keep, tl.full((BLOCK_T, BLOCK_N), 1.0, ACC), dh), 0, compose_before_gate)
-        du = g * (sign * alpha - h_prev) / (1.0 + PI2 * u * u)
-        opened = tl.where(u > 0, g, tl.where(u == u, 0.0, u))
-        tl.store(dbeta_ptr + base + at, -du, mask=inside)
-        tl.store(dc_ptr + base + at, sign * du + 2.0 * opened * alpha / (1.0 + PI2 * c * c), mask=inside)
-        dalpha += tl.sum(opened * sign, 0)
-        carry = row(keep * g, steps, BLOCK_T - 1)
-    tl.store(dalpha_ptr + per_part, dalpha, mask=n < N)
-    if part + 1 == tl.num_programs(2):
-        tl.store(dh0_ptr + batch * N + n, carry, mask=n < N)
+    """dc, dbeta (B, L, N), dh0 (B, N), and dalpha (B, chunks, N), what each chunk adds."""
+    chunk, batch, n, starts = part(take_ticket(counter_ptr), batches, L, N, BLOCK_T, SEGMENTS, BLOCK_N)
+    at, rows = tile_at(batch, starts, n, L, N, BLOCK_T, True)
+    step, left = tl.arange(0, BLOCK_T)[:, None, None], (L - starts)[None, :, None]
+    inside, row = (step < left) & (n < N)[None, None, :], batch * N + n
+    c, u, sign = gate(c_ptr + at + rows, beta_ptr + at + rows, inside, ACC)
+    dh = tl.load(dh_ptr + at + rows, mask=inside, other=0.0).to(ACC)
+    alpha = tl.load(alpha_ptr + n, mask=n < N, other=0.0).to(ACC)[None, None, :]
+    h0 = tl.load(h0_ptr + row, mask=n < N, other=0.0).to(ACC)
+    past = (step < left - 1) & (n < N)[None, None, :]
+    h_prev = tl.load(h_ptr - N + at + rows, mask=past, other=0.0).to(ACC)
+    h_prev = tl.where(step == left - 1, h0[None, None, :], h_prev)
+    keep = tl.where(u > 0, carry_grad, tl.where(u == u, 1.0, u)).to(ACC)
+    carry = segment_states(
+        keep, keep * dh, slots_ptr, tl.zeros_like(h0), chunk, chunks, batch, n, N, REACH, BLOCK_T, SEGMENTS, BLOCK_N,
+        ACC,
+    )  # fmt: skip
+    g = tl.where(step == 0, dh + carry[None, :, :], dh)
+    _, _, g = tl.associative_scan((keep, tl.full(g.shape, 1.0, ACC), g), 0, hand_on)
+    du = g * (sign * alpha - h_prev) / (1.0 + PI2 * u * u)
+    opened = tl.where(u > 0, g, tl.where(u == u, 0.0, u))
+    tl.store(dbeta_ptr + at + rows, -du, mask=inside)
+    tl.store(dc_ptr + at + rows, sign * du + 2.0 * opened * alpha / (1.0 + PI2 * c * c), mask=inside)
+    tl.store(dalpha_ptr + (batch * chunks + chunk) * N + n, tl.sum(tl.sum(opened * sign, 0), 0), mask=n < N)
+    if chunk + 1 == chunks:
+        tl.store(dh0_ptr + row, at_step(keep * g, step, left - 1), mask=n < N)
 
 
-@triton.jit
-def bmru_scan_ends_kernel(
-    c_ptr, beta_ptr, dh_ptr, decay_ptr, end_ptr, carry_grad, L, chunk, N: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # fmt: skip
-    """decay, end (B, chunks, N): backward, a chunk takes the gradient g that reaches it to decay g + end."""
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    decay, end = tl.full((BLOCK_N,), 1.0, ACC), tl.zeros((BLOCK_N,), ACC)
-    stop = tl.minimum(L, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        base, at = tile_at(batch, start, steps, n, L, N, True)
-        inside = (start + steps < L)[:, None] & (n < N)[None, :]
-        _, _, u, _ = gate(c_ptr + base, beta_ptr + base, at, inside, ACC)
-        keep = keep_share(u, carry_grad, inside)
-        dh = tl.load(dh_ptr + base + at, mask=inside, other=0.0).to(ACC)
-        products, tile = tl.associative_scan((keep, keep * dh), 0, compose)
-        decay, end = compose(decay, end, row(products, steps, BLOCK_T - 1), row(tile, steps, BLOCK_T - 1))
-    at_part = (batch * tl.num_programs(2) + part) * N + n
-    tl.store(decay_ptr + at_part, decay, mask=n < N)
-    tl.store(end_ptr + at_part, end, mask=n < N)
-
-
-def _start(kernel: Any, x: Tensor, *arguments: Tensor | float) -> None:
+def _start(kernel: Any, x: Tensor, tiling: Tiling, kinds: int, *arguments: Tensor, numbers: tuple[float, ...]) -> None:
     """Start kernel on the grid for x (B, L, N)."""
+    # Told a limit, the compiler lets the forward pass load one row after the other.
+    registers = None if kernel is bmru_scan_fwd_kernel else tiling.registers
     batch, length, channels = x.shape
-    tiling = pick_tiling(batch, length, channels, x.element_size())
-    grid = (batch, triton.cdiv(channels, tiling.block_n), tiling.num_chunks)
+    slots = new_slots(batch, tiling.reach + tiling.chunks, kinds, channels, arguments[3])
     launch(
-        kernel, grid, x, *arguments, length, tiling.chunk, N=channels, ACC=ACCUMULATE[x.dtype], BLOCK_T=BLOCK_T,
-        BLOCK_N=tiling.block_n, STAGES=tiling.num_stages,
+        kernel, (batch * triton.cdiv(channels, tiling.block_n) * tiling.chunks,), x, *arguments, *slots, *numbers,
+        batch, length, tiling.chunks, num_warps=tiling.segments, registers=registers, N=channels,
+        ACC=ACCUMULATE[x.dtype], BLOCK_T=tiling.block_t, SEGMENTS=tiling.segments, BLOCK_N=tiling.block_n,
+        REACH=tiling.reach,
     )  # fmt: skip
 
 
-def _first_states(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
-    """State with which each chunk starts, (B, chunks, N): the scan over the last open gate of each."""
-    batch, length, channels = c.shape
-    num_chunks = pick_tiling(batch, length, channels, c.element_size()).num_chunks
-    if num_chunks == 1:
-        return h0[:, None].contiguous()
-    last_c, last_beta = (h0.new_empty(batch, num_chunks, channels) for _ in range(2))
-    _start(bmru_scan_last_kernel, c, c, beta, last_c, last_beta)
-    return torch.cat([h0[:, None], forward(last_c, last_beta, alpha, h0, carry_grad)[:, :-1]], dim=1)
-
-
-def _first_gradients(c: Tensor, beta: Tensor, dh: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
-    """What reaches each chunk from later ones, (B, chunks, N), in the order of the backward walk."""
-    batch, length, channels = c.shape
-    num_chunks = pick_tiling(batch, length, channels, c.element_size()).num_chunks
-    nothing = torch.zeros_like(h0)
-    if num_chunks == 1:
-        return nothing[:, None].contiguous()
-    decay, end = (h0.new_empty(batch, num_chunks, channels) for _ in range(2))
-    _start(bmru_scan_ends_kernel, c, c, beta, dh, decay, end, carry_grad)
-    return torch.cat([nothing[:, None], linear_scan_gpu.forward(decay, end, nothing)[:, :-1]], dim=1)
-
-
 def forward(c: Tensor, beta: Tensor, alpha: Tensor, h0: Tensor, carry_grad: float) -> Tensor:
+    """carry_grad says how backward goes; forward does not depend on it."""
     c, beta, alpha, h0 = (x.contiguous() for x in (c, beta, alpha, h0))
-    starts, h = _first_states(c, beta, alpha, h0, carry_grad), torch.empty_like(c)
-    _start(bmru_scan_fwd_kernel, c, c, beta, alpha, starts, h)
+    h, tiling = torch.empty_like(c), pick_tiling(c.shape[0], c.shape[1], c.shape[2], c.element_size(), 2)
+    if c.element_size() == 2 and tiling.segments > SEGMENTS:
+        # 8 warps of 32 steps have too few registers for this
+        tiling = pick_tiling(c.shape[0], c.shape[1], c.shape[2], c.element_size(), 4)
+    _start(bmru_scan_fwd_kernel, c, tiling, 1, c, beta, alpha, h0, h, numbers=())
     return h
 
 
@@ -202,7 +165,9 @@ def backward(
     c: Tensor, beta: Tensor, alpha: Tensor, h: Tensor, h0: Tensor, dh: Tensor, carry_grad: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     c, beta, alpha, h, h0, dh = (x.contiguous() for x in (c, beta, alpha, h, h0, dh))
-    carry = _first_gradients(c, beta, dh, h0, carry_grad)
-    dc, dbeta, dalpha, dh0 = (torch.empty_like(x) for x in (c, beta, carry, h0))
-    _start(bmru_scan_bwd_kernel, c, c, beta, alpha, h, h0, dh, carry, dc, dbeta, dalpha, dh0, carry_grad)
+    tiling = pick_tiling(c.shape[0], c.shape[1], c.shape[2], c.element_size(), 4)
+    dc, dbeta, dh0 = torch.empty_like(c), torch.empty_like(beta), torch.empty_like(h0)
+    dalpha = h0.new_empty(c.shape[0], tiling.chunks, c.shape[2])
+    pointers = (c, beta, h0, alpha, h, dh, dc, dbeta, dalpha, dh0)
+    _start(bmru_scan_bwd_kernel, c, tiling, 3, *pointers, numbers=(carry_grad,))
     return dc, dbeta, dalpha.sum((0, 1), dtype=torch.float64).to(alpha.dtype), dh0

@@ -1,10 +1,11 @@
-"""linear_scan on a GPU, real numbers: a warp walks through tiles of BLOCK_T steps by BLOCK_N channels.
+"""linear_scan on a GPU, real numbers: each program holds one chunk of a sequence in registers, so that every byte moves
+once; _gpu/tiles.py says how a tile lies, and _gpu/lookback.py how a program learns the state in which its chunk starts.
 
-The state enters a tile through its first row, so the products of decays that a scan also makes are never used, and
-the compiler drops them. Programs count steps s in the order of their walk; the backward pass walks t = L - 1 - s, by
-address, and takes one step more: at t = -1 it finds the gradient of h0. Where channels are few, a sequence is cut into
-chunks: `ends` maps each to (decay, end) from a state of zero, a scan over chunks gives their first states, and
-the same kernels then walk all chunks at once.
+Programs count steps s in the order of their walk. The backward pass is the same recurrence walked from the end,
+
+    dh[t] += a[t+1] dh[t+1],   da[t] = dh[t] h[t-1],   db[t] = dh[t],   dh0 = a[0] dh[0]
+
+with t = L - 1 - s, so it reads a one row later and h one row earlier.
 """
 # Triton reads no type but tl.constexpr.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
@@ -16,149 +17,145 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lra_mru.ops._gpu.tiles import ACCUMULATE, compose, launch, row, tile_at
-from lra_mru.ops._gpu.tiling import BLOCK_T, pick_tiling
-from lra_mru.ops.linear_scan.gpu_complex import (
-    linear_scan_complex_bwd_kernel,
-    linear_scan_complex_ends_kernel,
-    linear_scan_complex_fwd_kernel,
+from lra_mru.ops._gpu.lookback import first_state, new_slots, publish, take_ticket
+from lra_mru.ops._gpu.tiles import (
+    ACCUMULATE,
+    at_step,
+    compose,
+    last_segment,
+    last_step,
+    launch,
+    part,
+    segment_before,
+    tile_at,
 )
+from lra_mru.ops._gpu.tiling import Tiling, pick_tiling
+from lra_mru.ops.linear_scan.gpu_complex import linear_scan_complex_bwd_kernel, linear_scan_complex_fwd_kernel
 
 
 @triton.jit
-def load_step(
-    a_ptr, b_ptr, batch, start, steps, n, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
+def segment_states(
+    a, b, slots_ptr, first, chunk, chunks, batch, n,
+    N: tl.constexpr, REACH: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr,
     ACC: tl.constexpr,
 ):  # fmt: skip
-    """Decay and drive of the tile at start. Reversed: h[t] gets a[t+1] of what h[t+1] has, so a comes one row later."""
-    s = start + steps
-    base, at = tile_at(batch, start, steps, n, L, N, REVERSED)
-    inside_b = (s < L)[:, None] & (n < N)[None, :]
-    inside_a = ((s > 0) & (s <= L))[:, None] & (n < N)[None, :] if REVERSED else inside_b
-    b = tl.load(b_ptr + base + at, mask=inside_b, other=0.0).to(ACC)
-    if CONSTANT:
-        a = tl.load(a_ptr + n, mask=n < N, other=0.0).to(ACC)
-        a = tl.where(inside_a, a[None, :], 1.0)
-    else:
-        a_base = base + N if REVERSED else base
-        a = tl.load(a_ptr + a_base + at, mask=inside_a, other=1.0).to(ACC)
-    return a, b
+    """State in which each segment of h = a h + b starts, (SEGMENTS, BLOCK_N); later chunks learn what this one does."""
+    decay, end = tl.associative_scan((a, b), 0, compose)
+    decay, end = tl.associative_scan((last_step(decay, BLOCK_T), last_step(end, BLOCK_T)), 0, compose)
+    chunk_decay, chunk_end = last_segment(decay, SEGMENTS), last_segment(end, SEGMENTS)
+    wanted = (n < N) & (chunk + 1 < chunks)  # nobody looks back at the last one
+    slot = slots_ptr + (batch * (REACH + chunks) + REACH + chunk) * (3 * N) + tl.minimum(n, N - 1)
+    publish(slot, chunk_decay, wanted)
+    publish(slot + N, chunk_end, wanted)
+    state = first_state(slot, first, chunk, N, REACH, ACC)
+    publish(slot + 2 * N, tl.fma(chunk_decay, state, chunk_end), wanted)
+    return segment_before(decay * state[None, :] + end, state, SEGMENTS)
 
 
 @triton.jit
 def linear_scan_fwd_kernel(
-    a_ptr, b_ptr, h0_ptr, h_ptr, L, chunk, N: tl.constexpr, CONSTANT: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+    a_ptr, b_ptr, h0_ptr, h_ptr, slots_ptr, counter_ptr, batches, L, chunks, N: tl.constexpr, CONSTANT: tl.constexpr,
+    ACC: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr, REACH: tl.constexpr,
 ):  # fmt: skip
-    """a (B, L, N) or (N,), b (B, L, N), h0 (B, chunks, N) -> h (B, L, N)."""
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    h = tl.load(h0_ptr + (batch * tl.num_programs(2) + part) * N + n, mask=n < N, other=0.0).to(ACC)
-    stop = tl.minimum(L, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        a, b = load_step(a_ptr, b_ptr, batch, start, steps, n, L, N, False, CONSTANT, ACC)
-        b = tl.where((steps == 0)[:, None], a * h[None, :] + b, b)
-        _, tile = tl.associative_scan((a, b), 0, compose)
-        base, at = tile_at(batch, start, steps, n, L, N, False)
-        tl.store(h_ptr + base + at, tile, mask=(start + steps < L)[:, None] & (n < N)[None, :])
-        h = row(tile, steps, BLOCK_T - 1)
+    """a (B, L, N) or (N,), b (B, L, N), h0 (B, N) -> h (B, L, N)."""
+    chunk, batch, n, starts = part(take_ticket(counter_ptr), batches, L, N, BLOCK_T, SEGMENTS, BLOCK_N)
+    at, rows = tile_at(batch, starts, n, L, N, BLOCK_T, False)
+    step = tl.arange(0, BLOCK_T)[:, None, None]
+    inside = (step < (L - starts)[None, :, None]) & (n < N)[None, None, :]
+    if CONSTANT:
+        a = tl.load(a_ptr + n, mask=n < N, other=0.0).to(ACC)[None, None, :]
+        a = tl.broadcast_to(a, (BLOCK_T, SEGMENTS, BLOCK_N))
+    else:
+        a = tl.load(a_ptr + at + rows, mask=inside, other=0.0).to(ACC)
+    b = tl.load(b_ptr + at + rows, mask=inside, other=0.0).to(ACC)
+    h0 = tl.load(h0_ptr + batch * N + n, mask=n < N, other=0.0).to(ACC)
+    h = segment_states(a, b, slots_ptr, h0, chunk, chunks, batch, n, N, REACH, BLOCK_T, SEGMENTS, BLOCK_N, ACC)
+    b = tl.where(step == 0, a * h[None, :, :] + b, b)
+    _, h = tl.associative_scan((a, b), 0, compose)
+    tl.store(h_ptr + at + rows, h, mask=inside)
 
 
 @triton.jit
 def linear_scan_bwd_kernel(
-    a_ptr, h_ptr, h0_ptr, dh_ptr, carry_ptr, da_ptr, db_ptr, dh0_ptr, L, chunk, N: tl.constexpr,
-    CONSTANT: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+    a_ptr, h_ptr, h0_ptr, dh_ptr, da_ptr, db_ptr, dh0_ptr, slots_ptr, counter_ptr, batches, L, chunks,
+    N: tl.constexpr, CONSTANT: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr,
+    BLOCK_N: tl.constexpr, REACH: tl.constexpr,
 ):  # fmt: skip
-    """carry (B, chunks, N), the gradient that reaches each chunk -> da, db, dh0; da (B, chunks, N) for a constant a."""
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    per_part = (batch * tl.num_programs(2) + part) * N + n
-    carry = tl.load(carry_ptr + per_part, mask=n < N, other=0.0).to(ACC)
-    h0 = tl.load(h0_ptr + batch * N + n, mask=n < N, other=0.0).to(ACC)
-    da_sum = tl.zeros((BLOCK_N,), ACC)
-    stop = tl.where(part + 1 == tl.num_programs(2), L + 1, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        t = L - 1 - start - steps
-        base, at = tile_at(batch, start, steps, n, L, N, True)
-        inside = (t >= 0)[:, None] & (n < N)[None, :]
-        h_prev = tl.load(h_ptr + (base - N) + at, mask=(t > 0)[:, None] & (n < N)[None, :], other=0.0).to(ACC)
-        h_prev = tl.where((t == 0)[:, None], h0[None, :], h_prev)
-        a, b = load_step(a_ptr, dh_ptr, batch, start, steps, n, L, N, True, CONSTANT, ACC)
-        b = tl.where((steps == 0)[:, None], a * carry[None, :] + b, b)
-        _, g = tl.associative_scan((a, b), 0, compose)
-        tl.store(db_ptr + base + at, g, mask=inside)
-        if CONSTANT:
-            da_sum += tl.sum(tl.where(inside, g * h_prev, 0.0), 0)
-        else:
-            tl.store(da_ptr + base + at, g * h_prev, mask=inside)
-        carry = row(g, steps, BLOCK_T - 1)
+    """da, db (B, L, N), dh0 (B, N); of a constant a, da (B, chunks, N) is what each chunk adds."""
+    chunk, batch, n, starts = part(take_ticket(counter_ptr), batches, L, N, BLOCK_T, SEGMENTS, BLOCK_N)
+    at, rows = tile_at(batch, starts, n, L, N, BLOCK_T, True)
+    step, left = tl.arange(0, BLOCK_T)[:, None, None], (L - starts)[None, :, None]
+    inside, row = (step < left) & (n < N)[None, None, :], batch * N + n
+    begins = (step == 0) & (starts == 0)[None, :, None]  # t = L - 1, which no later step reaches
     if CONSTANT:
-        tl.store(da_ptr + per_part, da_sum, mask=n < N)
-    if part + 1 == tl.num_programs(2):  # steps beyond t = -1 have decay 1 and drive 0
-        tl.store(dh0_ptr + batch * N + n, carry, mask=n < N)
+        a = tl.load(a_ptr + n, mask=n < N, other=0.0).to(ACC)[None, None, :]
+        a = tl.where(begins, 0.0, tl.broadcast_to(a, (BLOCK_T, SEGMENTS, BLOCK_N)))
+    else:
+        a = tl.load(a_ptr + N + at + rows, mask=inside & (begins == 0), other=0.0).to(ACC)
+    g = tl.load(dh_ptr + at + rows, mask=inside, other=0.0).to(ACC)
+    h_prev = tl.load(h_ptr - N + at + rows, mask=(step < left - 1) & (n < N)[None, None, :], other=0.0).to(ACC)
+    h0 = tl.load(h0_ptr + row, mask=n < N, other=0.0).to(ACC)
+    h_prev = tl.where(step == left - 1, h0[None, None, :], h_prev)
+    carry = segment_states(
+        a, g, slots_ptr, tl.zeros_like(h0), chunk, chunks, batch, n, N, REACH, BLOCK_T, SEGMENTS, BLOCK_N,
+        ACC,
+    )  # fmt: skip
+    g = tl.where(step == 0, a * carry[None, :, :] + g, g)
+    _, g = tl.associative_scan((a, g), 0, compose)
+    tl.store(db_ptr + at + rows, g, mask=inside)
+    if CONSTANT:
+        da = tl.sum(tl.sum(tl.where(inside, g * h_prev, 0.0), 0), 0)
+        tl.store(da_ptr + (batch * chunks + chunk) * N + n, da, mask=n < N)
+    else:
+        tl.store(da_ptr + at + rows, g * h_prev, mask=inside)
+    if chunk + 1 == chunks:
+        a0 = tl.load(a_ptr + n if CONSTANT else a_ptr + batch * L * N + n, mask=n < N, other=0.0).to(ACC)
+        tl.store(dh0_ptr + row, a0 * at_step(g, step, left - 1), mask=n < N)
 
 
-@triton.jit
-def linear_scan_ends_kernel(
-    a_ptr, b_ptr, decay_ptr, end_ptr, L, chunk, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
-    ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # fmt: skip
-    """decay, end (B, chunks, N): a chunk takes state h to decay h + end. The last chunk is nobody's past."""
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    decay, end = tl.full((BLOCK_N,), 1.0, ACC), tl.zeros((BLOCK_N,), ACC)
-    stop = tl.minimum(L, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        a, b = load_step(a_ptr, b_ptr, batch, start, steps, n, L, N, REVERSED, CONSTANT, ACC)
-        products, tile = tl.associative_scan((a, b), 0, compose)
-        decay, end = compose(decay, end, row(products, steps, BLOCK_T - 1), row(tile, steps, BLOCK_T - 1))
-    at = (batch * tl.num_programs(2) + part) * N + n
-    tl.store(decay_ptr + at, decay, mask=n < N)
-    tl.store(end_ptr + at, end, mask=n < N)
-
-
-KERNELS = {  # by whether the numbers are complex
-    False: (linear_scan_fwd_kernel, linear_scan_bwd_kernel, linear_scan_ends_kernel),
-    True: (linear_scan_complex_fwd_kernel, linear_scan_complex_bwd_kernel, linear_scan_complex_ends_kernel),
+KERNELS = {  # by whether the numbers are complex: forward, backward
+    False: (linear_scan_fwd_kernel, linear_scan_bwd_kernel),
+    True: (linear_scan_complex_fwd_kernel, linear_scan_complex_bwd_kernel),
 }
 
 
-def _start(kernel: Any, x: Tensor, *pointers: Tensor, **flags: bool) -> None:
+def _start(kernel: Any, x: Tensor, tiling: Tiling, *pointers: Tensor, **flags: bool) -> None:
     """Start kernel on the grid for x (B, L, N)."""
-    batch, length, channels = x.shape
-    tiling = pick_tiling(batch, length, channels, x.element_size())
-    grid = (batch, triton.cdiv(channels, tiling.block_n), tiling.num_chunks)
+    batch, _, channels = x.shape
     reals = [torch.view_as_real(p) if p.is_complex() else p for p in pointers]
+    state = reals[2]  # h0
+    slots = new_slots(batch, tiling.reach + tiling.chunks, 6 if x.is_complex() else 3, channels, state)
+    registers = None if x.is_complex() else tiling.registers  # complex ones spill on older GPUs if told a limit
+    programs = batch * triton.cdiv(channels, tiling.block_n) * tiling.chunks
     launch(
-        kernel, grid, x, *reals, length, tiling.chunk, N=channels, ACC=ACCUMULATE[reals[0].dtype], BLOCK_T=BLOCK_T,
-        BLOCK_N=tiling.block_n, STAGES=tiling.num_stages, **flags,
+        kernel, (programs,), x, *reals, *slots, *x.shape[:2],
+        tiling.chunks, num_warps=tiling.segments, registers=registers, N=channels, ACC=ACCUMULATE[reals[0].dtype],
+        BLOCK_T=tiling.block_t, SEGMENTS=tiling.segments, BLOCK_N=tiling.block_n, REACH=tiling.reach, **flags,
     )  # fmt: skip
-
-
-def first_states(a: Tensor, b: Tensor, h0: Tensor, *, reverse: bool) -> Tensor:
-    """State with which each chunk starts, (B, chunks, N); h0 alone where there is one chunk."""
-    batch, length, channels = b.shape
-    num_chunks = pick_tiling(batch, length, channels, b.element_size()).num_chunks
-    if num_chunks == 1:
-        return h0[:, None].contiguous()
-    decay, end = (h0.new_empty(batch, num_chunks, channels) for _ in range(2))
-    _start(KERNELS[b.is_complex()][2], b, a, b, decay, end, REVERSED=reverse, CONSTANT=a.dim() == 1)
-    return torch.cat([h0[:, None], forward(decay, end, h0)[:, :-1]], dim=1)
 
 
 def forward(a: Tensor, b: Tensor, h0: Tensor) -> Tensor:
     a, b, h0 = (x.resolve_conj().contiguous() for x in (a, b, h0))
-    starts, h = first_states(a, b, h0, reverse=False), torch.empty_like(b)
-    _start(KERNELS[b.is_complex()][0], b, a, b, starts, h, CONSTANT=a.dim() == 1)
+    h, constant = torch.empty_like(b), a.dim() == 1
+    _start(
+        KERNELS[b.is_complex()][0],
+        b,
+        pick_tiling(b.shape[0], b.shape[1], b.shape[2], b.element_size(), 1 if constant else 2),
+        a,
+        b,
+        h0,
+        h,
+        CONSTANT=constant,
+    )
     return h
 
 
 def backward(a: Tensor, h: Tensor, h0: Tensor, dh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     a, h, h0, dh = (x.resolve_conj().contiguous() for x in (a, h, h0, dh))
-    carry = first_states(a, dh, torch.zeros_like(h0), reverse=True)
-    constant = a.dim() == 1
-    da, db, dh0 = torch.empty_like(carry if constant else h), torch.empty_like(h), torch.empty_like(h0)
-    _start(KERNELS[h.is_complex()][1], h, a, h, h0, dh, carry, da, db, dh0, CONSTANT=constant)
+    constant, tiling = a.dim() == 1, pick_tiling(h.shape[0], h.shape[1], h.shape[2], h.element_size(), 3)
+    da = h0.new_empty(h.shape[0], tiling.chunks, h.shape[2]) if constant else torch.empty_like(h)
+    db, dh0 = torch.empty_like(h), torch.empty_like(h0)
+    _start(KERNELS[h.is_complex()][1], h, tiling, a, h, h0, dh, da, db, dh0, CONSTANT=constant)
     if constant:
         double = torch.complex128 if a.is_complex() else torch.float64
         da = da.sum((0, 1), dtype=double).to(a.dtype)

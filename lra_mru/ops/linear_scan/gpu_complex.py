@@ -1,5 +1,5 @@
-"""The kernels of gpu.py in complex numbers. A tile is read as reals (BLOCK_T, 2 BLOCK_N), neighbours re and im, and
-split in registers. Gradients follow torch: the conjugate of a takes them back in time, and da = g conj(h_prev).
+"""The kernels of gpu.py in complex numbers. A tile is read as reals (BLOCK_T, SEGMENTS, 2 BLOCK_N), neighbours re and
+im, and split in each lane. Gradients follow torch: the conjugate of a takes them back in time, da = dh conj(h[t-1]).
 """
 # Triton reads no type but tl.constexpr.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
@@ -7,140 +7,139 @@ split in registers. Gradients follow torch: the conjugate of a takes them back i
 import triton
 import triton.language as tl
 
-from lra_mru.ops._gpu.tiles import compose_complex, row, tile_at
+from lra_mru.ops._gpu.lookback import first_complex_state, publish, take_ticket
+from lra_mru.ops._gpu.tiles import at_step, compose_complex, last_segment, last_step, part, segment_before, tile_at
 
 
 @triton.jit
-def load_pairs(ptr, at, columns, mask, other_re, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, ACC: tl.constexpr):
-    """Real and imaginary tiles (BLOCK_T, BLOCK_N); masked elements are other_re + 0i."""
-    other = tl.where(columns % 2 == 0, other_re, 0.0)[None, :]
-    pairs = tl.load(ptr + at, mask=mask, other=0.0)
-    return tl.split(tl.reshape(tl.where(mask, pairs, other).to(ACC), (BLOCK_T, BLOCK_N, 2)))
+def load_pairs(pointers, mask, BLOCK_N: tl.constexpr):
+    """Real and imaginary parts (BLOCK_T, SEGMENTS, BLOCK_N); zeros where masked."""
+    pairs = tl.load(pointers, mask=mask, other=0.0)
+    return tl.split(tl.reshape(pairs, (pairs.shape[0], pairs.shape[1], BLOCK_N, 2)))
 
 
 @triton.jit
-def store_pairs(ptr, at, mask, re, im, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr):
-    pairs = tl.reshape(tl.join(re, im), (BLOCK_T, 2 * BLOCK_N))
-    tl.store(ptr + at, pairs, mask=mask)
+def store_pairs(pointers, mask, re, im, BLOCK_N: tl.constexpr):
+    tl.store(pointers, tl.reshape(tl.join(re, im), (re.shape[0], re.shape[1], 2 * BLOCK_N)), mask=mask)
 
 
 @triton.jit
-def load_step(
-    a_ptr, b_ptr, batch, start, steps, columns, L, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
-    ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr,
-):  # fmt: skip
-    """Decay and drive of the tile at start, as four tiles; reversed as in gpu.py, and the decay conjugated."""
-    s = start + steps
-    base, at = tile_at(batch, start, steps, columns, L, 2 * N, REVERSED)
-    inside_b = (s < L)[:, None] & (columns < 2 * N)[None, :]
-    inside_a = ((s > 0) & (s <= L))[:, None] & (columns < 2 * N)[None, :] if REVERSED else inside_b
-    br, bi = load_pairs(b_ptr + base, at, columns, inside_b, 0.0, BLOCK_T, BLOCK_N, ACC)
+def load_pair(ptr, mask):
+    """Real and imaginary parts of one row (BLOCK_N,)."""
+    return tl.load(ptr, mask=mask, other=0.0), tl.load(ptr + 1, mask=mask, other=0.0)
+
+
+@triton.jit
+def load_decay(ptr, at, n, inside, N: tl.constexpr, CONSTANT: tl.constexpr, BLOCK_N: tl.constexpr):
+    """a of every step of a tile; a constant one is one row."""
     if CONSTANT:
-        decay = tl.load(a_ptr + columns, mask=columns < 2 * N, other=0.0).to(ACC)
-        re, im = tl.split(tl.reshape(decay, (BLOCK_N, 2)))
-        inside = ((s > 0) & (s <= L) if REVERSED else s < L)[:, None]
-        ar, ai = tl.where(inside, re[None, :], 1.0), tl.where(inside, im[None, :], 0.0)
-    else:
-        a_base = base + 2 * N if REVERSED else base
-        ar, ai = load_pairs(a_ptr + a_base, at, columns, inside_a, 1.0, BLOCK_T, BLOCK_N, ACC)
-    return ar, -ai if REVERSED else ai, br, bi
+        re, im = load_pair(ptr + 2 * n, n < N)
+        shape: tl.constexpr = (inside.shape[0], inside.shape[1], BLOCK_N)
+        return tl.broadcast_to(re[None, None, :], shape), tl.broadcast_to(im[None, None, :], shape)
+    return load_pairs(ptr + at, inside, BLOCK_N)
 
 
 @triton.jit
-def enter(ar, ai, br, bi, hr, hi, steps):
-    """The drive of a tile with the state h taken into its first step."""
-    first = (steps == 0)[:, None]
-    hr, hi = hr[None, :], hi[None, :]
-    return tl.where(first, ar * hr - ai * hi + br, br), tl.where(first, ar * hi + ai * hr + bi, bi)
+def times(ar, ai, hr, hi):
+    return ar * hr - ai * hi, ar * hi + ai * hr
+
+
+@triton.jit
+def scan_complex(ar, ai, br, bi, hr, hi, step):
+    """All states of a tile whose segments start in h (SEGMENTS, BLOCK_N)."""
+    re, im = times(ar, ai, hr[None, :, :], hi[None, :, :])
+    br, bi = tl.where(step == 0, re + br, br), tl.where(step == 0, im + bi, bi)
+    _, _, re, im = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
+    return re, im
+
+
+@triton.jit
+def segment_states_complex(
+    ar, ai, br, bi, slots_ptr, first_re, first_im, chunk, chunks, batch, n,
+    N: tl.constexpr, REACH: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr,
+    ACC: tl.constexpr,
+):  # fmt: skip
+    """segment_states of gpu.py."""
+    ar, ai, br, bi = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
+    ar, ai, br, bi = tl.associative_scan(
+        (last_step(ar, BLOCK_T), last_step(ai, BLOCK_T), last_step(br, BLOCK_T), last_step(bi, BLOCK_T)),
+        0,
+        compose_complex,
+    )
+    decay_re, decay_im = last_segment(ar, SEGMENTS), last_segment(ai, SEGMENTS)
+    end_re, end_im = last_segment(br, SEGMENTS), last_segment(bi, SEGMENTS)
+    wanted = (n < N) & (chunk + 1 < chunks)  # nobody looks back at the last one
+    slot = slots_ptr + (batch * (REACH + chunks) + REACH + chunk) * (6 * N) + tl.minimum(n, N - 1)
+    publish(slot, decay_re, wanted)
+    publish(slot + N, decay_im, wanted)
+    publish(slot + 2 * N, end_re, wanted)
+    publish(slot + 3 * N, end_im, wanted)
+    re, im = first_complex_state(slot, first_re, first_im, chunk, N, REACH, ACC)
+    publish(slot + 4 * N, tl.fma(decay_re, re, tl.fma(-decay_im, im, end_re)), wanted)
+    publish(slot + 5 * N, tl.fma(decay_re, im, tl.fma(decay_im, re, end_im)), wanted)
+    hr, hi = times(ar, ai, re[None, :], im[None, :])
+    return segment_before(hr + br, re, SEGMENTS), segment_before(hi + bi, im, SEGMENTS)
 
 
 @triton.jit
 def linear_scan_complex_fwd_kernel(
-    a_ptr, b_ptr, h0_ptr, h_ptr, L, chunk, N: tl.constexpr, CONSTANT: tl.constexpr, ACC: tl.constexpr,
-    BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+    a_ptr, b_ptr, h0_ptr, h_ptr, slots_ptr, counter_ptr, batches, L, chunks, N: tl.constexpr, CONSTANT: tl.constexpr,
+    ACC: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr, BLOCK_N: tl.constexpr, REACH: tl.constexpr,
 ):  # fmt: skip
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)
-    at_start = h0_ptr + ((batch * tl.num_programs(2) + part) * N + n) * 2
-    hr, hi = tl.load(at_start, mask=n < N, other=0.0).to(ACC), tl.load(at_start + 1, mask=n < N, other=0.0).to(ACC)
-    stop = tl.minimum(L, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        ar, ai, br, bi = load_step(
-            a_ptr, b_ptr, batch, start, steps, columns, L, N, False, CONSTANT, ACC, BLOCK_T, BLOCK_N
-        )
-        br, bi = enter(ar, ai, br, bi, hr, hi, steps)
-        _, _, re, im = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
-        base, at = tile_at(batch, start, steps, columns, L, 2 * N, False)
-        inside = (start + steps < L)[:, None] & (columns < 2 * N)[None, :]
-        store_pairs(h_ptr + base, at, inside, re, im, BLOCK_T, BLOCK_N)
-        hr, hi = row(re, steps, BLOCK_T - 1), row(im, steps, BLOCK_T - 1)
+    ticket = take_ticket(counter_ptr)
+    chunk, batch, n, starts = part(ticket, batches, L, N, BLOCK_T, SEGMENTS, BLOCK_N)
+    _, _, columns, _ = part(ticket, batches, L, 2 * N, BLOCK_T, SEGMENTS, 2 * BLOCK_N)
+    at, rows = tile_at(batch, starts, columns, L, 2 * N, BLOCK_T, False)
+    step = tl.arange(0, BLOCK_T)[:, None, None]
+    inside = (step < (L - starts)[None, :, None]) & (columns < 2 * N)[None, None, :]
+    ar, ai = load_decay(a_ptr, at + rows, n, inside, N, CONSTANT, BLOCK_N)
+    br, bi = load_pairs(b_ptr + at + rows, inside, BLOCK_N)
+    row = batch * N + n
+    first_re, first_im = load_pair(h0_ptr + 2 * row, n < N)
+    hr, hi = segment_states_complex(
+        ar, ai, br, bi, slots_ptr, first_re, first_im, chunk, chunks, batch, n, N, REACH, BLOCK_T,
+        SEGMENTS, BLOCK_N, ACC,
+    )  # fmt: skip
+    hr, hi = scan_complex(ar, ai, br, bi, hr, hi, step)
+    store_pairs(h_ptr + at + rows, inside, hr, hi, BLOCK_N)
 
 
 @triton.jit
 def linear_scan_complex_bwd_kernel(
-    a_ptr, h_ptr, h0_ptr, dh_ptr, carry_ptr, da_ptr, db_ptr, dh0_ptr, L, chunk, N: tl.constexpr,
-    CONSTANT: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
+    a_ptr, h_ptr, h0_ptr, dh_ptr, da_ptr, db_ptr, dh0_ptr, slots_ptr, counter_ptr, batches, L, chunks,
+    N: tl.constexpr, CONSTANT: tl.constexpr, ACC: tl.constexpr, BLOCK_T: tl.constexpr, SEGMENTS: tl.constexpr,
+    BLOCK_N: tl.constexpr, REACH: tl.constexpr,
 ):  # fmt: skip
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)
-    per_part, per_row = ((batch * tl.num_programs(2) + part) * N + n) * 2, (batch * N + n) * 2
-    gr = tl.load(carry_ptr + per_part, mask=n < N, other=0.0).to(ACC)
-    gi = tl.load(carry_ptr + per_part + 1, mask=n < N, other=0.0).to(ACC)
-    h0r = tl.load(h0_ptr + per_row, mask=n < N, other=0.0).to(ACC)[None, :]
-    h0i = tl.load(h0_ptr + per_row + 1, mask=n < N, other=0.0).to(ACC)[None, :]
-    da_re, da_im = tl.zeros((BLOCK_N,), ACC), tl.zeros((BLOCK_N,), ACC)
-    stop = tl.where(part + 1 == tl.num_programs(2), L + 1, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        t = L - 1 - start - steps
-        first = (t == 0)[:, None]
-        base, at = tile_at(batch, start, steps, columns, L, 2 * N, True)
-        inside, past = (t >= 0)[:, None] & (columns < 2 * N)[None, :], (t > 0)[:, None] & (columns < 2 * N)[None, :]
-        hr, hi = load_pairs(h_ptr + base - 2 * N, at, columns, past, 0.0, BLOCK_T, BLOCK_N, ACC)
-        hr, hi = tl.where(first, h0r, hr), tl.where(first, h0i, hi)
-        ar, ai, br, bi = load_step(
-            a_ptr, dh_ptr, batch, start, steps, columns, L, N, True, CONSTANT, ACC, BLOCK_T, BLOCK_N
-        )
-        br, bi = enter(ar, ai, br, bi, gr, gi, steps)
-        _, _, re, im = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
-        store_pairs(db_ptr + base, at, inside, re, im, BLOCK_T, BLOCK_N)
-        if CONSTANT:
-            here = (t >= 0)[:, None]
-            da_re += tl.sum(tl.where(here, re * hr + im * hi, 0.0), 0)
-            da_im += tl.sum(tl.where(here, im * hr - re * hi, 0.0), 0)
-        else:
-            store_pairs(da_ptr + base, at, inside, re * hr + im * hi, im * hr - re * hi, BLOCK_T, BLOCK_N)
-        gr, gi = row(re, steps, BLOCK_T - 1), row(im, steps, BLOCK_T - 1)
+    ticket = take_ticket(counter_ptr)
+    chunk, batch, n, starts = part(ticket, batches, L, N, BLOCK_T, SEGMENTS, BLOCK_N)
+    _, _, columns, _ = part(ticket, batches, L, 2 * N, BLOCK_T, SEGMENTS, 2 * BLOCK_N)
+    at, rows = tile_at(batch, starts, columns, L, 2 * N, BLOCK_T, True)
+    step, left = tl.arange(0, BLOCK_T)[:, None, None], (L - starts)[None, :, None]
+    begins, row = (step == 0) & (starts == 0)[None, :, None], batch * N + n
+    inside, past = (step < left) & (columns < 2 * N)[None, None, :], step < left - 1
+    later = inside & (begins == 0)
+    ar, ai = load_decay(a_ptr + (0 if CONSTANT else 2 * N), at + rows, n, later, N, CONSTANT, BLOCK_N)
+    ar, ai = tl.where(begins, 0.0, ar), tl.where(begins, 0.0, -ai)
+    gr, gi = load_pairs(dh_ptr + at + rows, inside, BLOCK_N)
+    hr, hi = load_pairs(h_ptr - 2 * N + at + rows, past & (columns < 2 * N)[None, None, :], BLOCK_N)
+    first_re, first_im = load_pair(h0_ptr + 2 * row, n < N)
+    hr, hi = tl.where(past, hr, first_re[None, None, :]), tl.where(past, hi, first_im[None, None, :])
+    nothing = tl.zeros_like(first_re)
+    re, im = segment_states_complex(
+        ar, ai, gr, gi, slots_ptr, nothing, nothing, chunk, chunks, batch, n, N, REACH, BLOCK_T,
+        SEGMENTS, BLOCK_N, ACC,
+    )  # fmt: skip
+    gr, gi = scan_complex(ar, ai, gr, gi, re, im, step)
+    store_pairs(db_ptr + at + rows, inside, gr, gi, BLOCK_N)
+    da_re, da_im = times(gr, gi, hr, -hi)
     if CONSTANT:
-        tl.store(da_ptr + per_part, da_re, mask=n < N)
-        tl.store(da_ptr + per_part + 1, da_im, mask=n < N)
-    if part + 1 == tl.num_programs(2):
-        tl.store(dh0_ptr + per_row, gr, mask=n < N)
-        tl.store(dh0_ptr + per_row + 1, gi, mask=n < N)
-
-
-@triton.jit
-def linear_scan_complex_ends_kernel(
-    a_ptr, b_ptr, decay_ptr, end_ptr, L, chunk, N: tl.constexpr, REVERSED: tl.constexpr, CONSTANT: tl.constexpr,
-    ACC: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr,
-):  # fmt: skip
-    batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    n, steps = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N), tl.arange(0, BLOCK_T)
-    columns = tl.program_id(1) * 2 * BLOCK_N + tl.arange(0, 2 * BLOCK_N)
-    pr, pi = tl.full((BLOCK_N,), 1.0, ACC), tl.zeros((BLOCK_N,), ACC)
-    er, ei = tl.zeros((BLOCK_N,), ACC), tl.zeros((BLOCK_N,), ACC)
-    stop = tl.minimum(L, (part + 1) * chunk)
-    for start in tl.range(part * chunk, stop, BLOCK_T, num_stages=STAGES):
-        ar, ai, br, bi = load_step(
-            a_ptr, b_ptr, batch, start, steps, columns, L, N, REVERSED, CONSTANT, ACC, BLOCK_T, BLOCK_N
-        )
-        ar, ai, br, bi = tl.associative_scan((ar, ai, br, bi), 0, compose_complex)
-        last = BLOCK_T - 1
-        ar, ai, br, bi = row(ar, steps, last), row(ai, steps, last), row(br, steps, last), row(bi, steps, last)
-        pr, pi, er, ei = compose_complex(pr, pi, er, ei, ar, ai, br, bi)
-    at = ((batch * tl.num_programs(2) + part) * N + n) * 2
-    tl.store(decay_ptr + at, pr, mask=n < N)
-    tl.store(decay_ptr + at + 1, pi, mask=n < N)
-    tl.store(end_ptr + at, er, mask=n < N)
-    tl.store(end_ptr + at + 1, ei, mask=n < N)
+        here, at_part = step < left, da_ptr + 2 * ((batch * chunks + chunk) * N + n)
+        tl.store(at_part, tl.sum(tl.sum(tl.where(here, da_re, 0.0), 0), 0), mask=n < N)
+        tl.store(at_part + 1, tl.sum(tl.sum(tl.where(here, da_im, 0.0), 0), 0), mask=n < N)
+    else:
+        store_pairs(da_ptr + at + rows, inside, da_re, da_im, BLOCK_N)
+    if chunk + 1 == chunks:
+        a0_re, a0_im = load_pair(a_ptr + 2 * (n if CONSTANT else batch * L * N + n), n < N)
+        dh0_re, dh0_im = times(a0_re, -a0_im, at_step(gr, step, left - 1), at_step(gi, step, left - 1))
+        tl.store(dh0_ptr + 2 * row, dh0_re, mask=n < N)
+        tl.store(dh0_ptr + 2 * row + 1, dh0_im, mask=n < N)

@@ -24,7 +24,7 @@ from lra_mru.ops.selective_scan.gpu_backward import selective_scan_bwd_kernel
 from lra_mru.ops.selective_scan.gpu_forward import selective_scan_ends_kernel, selective_scan_fwd_kernel
 
 
-def _start(kernel: Any, x: Tensor, num_states: int, *arguments: Tensor, **flags: object) -> None:
+def _start(kernel: Any, x: Tensor, num_states: int, *arguments: Tensor, **flags: int) -> None:
     """Start kernel on the grid for x (B, L, D)."""
     batch, length, channels = x.shape
     spans = pick_spans(batch, length, channels, num_states, CHUNK)
