@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from gpu.look_back import SHORT, both_passes, check_lengths, check_odd_numbers, check_one_long_row, edges
 from gpu.on_device import check_against_reference, check_far_end, killed_and_resumed, on, record_of, same_bits
 from ops.op_cases import OPS, op_cases
 from support import ROOT
@@ -25,6 +26,18 @@ def test_comparison_with_the_reference(op: str, monkeypatch: pytest.MonkeyPatch)
 def test_far_end() -> None:
     for op in ("linear_scan", "bmru_scan"):
         check_far_end(op, 12, 4, "cpu")
+
+
+@pytest.mark.parametrize("op", ["linear_scan", "bmru_scan"])
+def test_checks_of_look_backs(op: str) -> None:
+    lengths = edges(CASES[op], 2, 33)
+    assert lengths[0] < 32
+    assert lengths[-1] > 1000
+    check_lengths(CASES[op], lengths[:2], "cpu")
+    check_one_long_row(SHORT, "cpu")
+    check_odd_numbers(20, "cpu")
+    arguments = CASES[op].inputs(1, 5, 3)
+    assert len(both_passes(CASES[op], arguments)) == 1 + sum(isinstance(x, torch.Tensor) for x in arguments.values())
 
 
 def test_bits_and_places() -> None:

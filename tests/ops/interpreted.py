@@ -13,6 +13,7 @@ import sys
 from unittest.mock import patch
 
 import torch
+from gpu.look_back import check_odd_numbers, check_one_long_row
 from ops.op_cases import TOLERANCE, OpCase, assert_close, in_double, op_cases, outputs_and_gradients
 
 from lra_mru.bench.kernels.interpreter import scan_whole_tiles
@@ -21,6 +22,7 @@ from lra_mru.ops._gpu import tiling
 from lra_mru.ops._register import PASSES, overload
 from lra_mru.ops.table_scan.gpu import CHUNK as TABLE_CHUNK
 
+LOOK_BACK = ("linear_scan", "bmru_scan")
 SHORT_CHUNKS = {"STEPS": 4, "SEGMENTS": 1, "LONG": 2, "SHORTEST_CHUNK": 8}  # of 8 steps, from the shortest length on
 COMMON = (torch.float32, torch.complex64)  # at every length; other dtypes at two
 INTERPRETED = TOLERANCE | {torch.bfloat16: 2**-5}  # the interpreter rounds towards zero: products lose three times 2^-7
@@ -69,6 +71,13 @@ def main(op: str) -> None:
         with patch.multiple(tiling, **SHORT_CHUNKS):
             for length in (9, 29) if case.dtype in COMMON else (21,):
                 print(json.dumps(compare(case, (2, length, 5), "cut in time")), flush=True)
+    if op in LOOK_BACK:
+        call_what_is_registered_for_cuda(*set(LOOK_BACK) - {op}, library)
+        with patch.multiple(tiling, **SHORT_CHUNKS):
+            check_one_long_row((1, 67, 3), "cpu")
+            for length in (5, 30):
+                check_odd_numbers(length, "cpu")
+            print(json.dumps({"form": "odd numbers", "error": ""}), flush=True)
     assert f"lra_mru.ops.{op}.cpu" not in sys.modules, "something ran on the CPU's kernel"
 
 

@@ -16,6 +16,7 @@ from lra_mru.bench.kernels import traffic_rows
 
 SCRIPT = Path(__file__).with_name("interpreted.py")
 FORMS = dict.fromkeys(OPS, ("stock scan", "one pass", "wide", "cut in time"))
+FORMS |= dict.fromkeys(("linear_scan", "bmru_scan"), (*FORMS["linear_scan"], "odd numbers"))
 FORMS["table_scan"] = ("stock scan", "one pass")  # it has no other
 
 # Seen: "only 0-dimensional arrays can be converted to Python scalars" at every loop.
