@@ -57,6 +57,10 @@ def test_compiles_elsewhere(launch: Launch, target: str) -> None:
         if "REACH" in launch.constants:
             check_look_back(kernel)
     else:  # spilled scalar registers go into lanes of vector registers, not into memory
+        if "REACH" in launch.constants:  # every slot is read anew: a plain load would leave the loop that waits for it
+            reads = [line for line in kernel.asm["llir"].splitlines() if "load volatile" in line]
+            assert len(reads) > launch.constants["REACH"]
+            assert len(re.findall(r"global_load_dword\S* .* sc0 sc1", kernel.asm["amdgcn"])) >= len(reads)
         assert re.findall(r"\.vgpr_spill_count:\s*(\d+)", kernel.asm["amdgcn"]) == ["0"]
 
 

@@ -15,8 +15,8 @@ smallest ticket that is still at work waits for nobody. So it does not matter ho
 Memory order: a slot holds one number, EMPTY until it is published. It is written once, by an atomic exchange, and read
 by volatile loads, which neither a register nor a first-level cache answers. Each is one access of 4 or 8 bytes at one
 address, so that a reader finds EMPTY or the whole number. No reader concludes from one slot that another is filled
-(it asks each), and nothing else passes between programs: relaxed order, at the scope of the GPU, is enough, and there
-is no fence to forget. EMPTY is a NaN whose bits no result has, for `publish` writes every NaN as the usual one.
+(it asks each), and nothing else passes between programs: the number is its own flag. So relaxed order, at the scope of
+the GPU, is enough, and there is no barrier or fence to forget. EMPTY is a NaN whose bits no result has, for `publish` writes every NaN as the usual one.
 """
 # Triton reads no type but tl.constexpr.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code="assignment,var-annotated"
@@ -66,8 +66,11 @@ def publish_bits(slot, x, mask):
 
 @triton.jit
 def read(slot):
-    """What a slot holds. No mask, which would make a branch of it: many are under way at once."""
-    return tl.load(slot, volatile=True)
+    """What a slot holds. No mask, which would make a branch of it: many are under way at once.
+
+    Both words are needed: NVIDIA's compiler obeys the second, AMD's the first, and took a load out of a waiting loop.
+    """
+    return tl.load(slot, cache_modifier=".cv", volatile=True)
 
 
 @triton.jit
