@@ -16,7 +16,8 @@ Memory order: a slot holds one number, EMPTY until it is published. It is writte
 by volatile loads, which neither a register nor a first-level cache answers. Each is one access of 4 or 8 bytes at one
 address, so that a reader finds EMPTY or the whole number. No reader concludes from one slot that another is filled
 (it asks each), and nothing else passes between programs: the number is its own flag. So relaxed order, at the scope of
-the GPU, is enough, and there is no barrier or fence to forget. EMPTY is a NaN whose bits no result has, for `publish` writes every NaN as the usual one.
+the GPU, is enough, and there is no barrier or fence to forget. EMPTY is a NaN whose bits no result has, for `publish`
+writes every NaN as the usual one.
 """
 # Triton reads no type but tl.constexpr.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disable-error-code="assignment,var-annotated"

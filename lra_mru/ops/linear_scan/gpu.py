@@ -125,7 +125,7 @@ def _start(kernel: Any, x: Tensor, tiling: Tiling, *pointers: Tensor, **flags: b
     reals = [torch.view_as_real(p) if p.is_complex() else p for p in pointers]
     state = reals[2]  # h0
     slots = new_slots(batch, tiling.reach + tiling.chunks, 6 if x.is_complex() else 3, channels, state)
-    registers = None if x.is_complex() else tiling.registers  # complex ones spill on older GPUs if told a limit
+    registers = None if x.element_size() >= 8 else tiling.registers  # numbers of 8 bytes spill if told a limit
     programs = batch * triton.cdiv(channels, tiling.block_n) * tiling.chunks
     launch(
         kernel, (programs,), x, *reals, *slots, *x.shape[:2],
