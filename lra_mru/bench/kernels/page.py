@@ -14,7 +14,7 @@ from lra_mru.bench.kernels.predicted import key, measured_ms, predicted_ms, rows
 from lra_mru.places import PACKAGE
 
 PAGE, COUNTS = PACKAGE.parent / "docs/kernels.md", RECORDS / "counts"
-SHIPPED, ASIDE = "1e1b305", "ed09b43"  # the kernels that run today, which an H100 has timed; those with a look-back
+SHIPPED, ASIDE = "1e1b305", "ed09b43"  # the kernels of main, which an H100 has timed; those of this tree
 BEGIN, END = "<!-- model:begin -->\n", "<!-- model:end -->"
 SHORT = {"float32": "f32", "bfloat16": "bf16", "complex64": "c64"}
 NOTICED_MS = 0.05  # below it a kernel is little but its start
