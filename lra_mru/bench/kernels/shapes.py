@@ -82,7 +82,7 @@ def _selective(shape: tuple[int, ...], dtype: torch.dtype) -> list[tuple[Callabl
     batch, length, channels, states = shape
     x, B = _empty(batch, length, channels, like=dtype), _empty(batch, length, states, like=dtype)
     state = _empty(batch, channels, states, like=torch.float32)
-    starts = _empty(batch, -(-length // GPU_CHUNK), channels, states, like=torch.float32)
+    starts = _empty(batch, -(-length // GPU_CHUNK), states, channels, like=torch.float32)
     A, row, selective = state[0], state[0, :, 0], compiled.selective_scan
     inputs = x, x, A, B, B, row, x, row
     return [

@@ -115,7 +115,7 @@ def _(
     chunks: Any = (length + (GPU_CHUNK if u.is_cuda else CHUNK) - 1) // (GPU_CHUNK if u.is_cuda else CHUNK)
     if torch.compiler.is_exporting() and not isinstance(length, int):
         chunks = torch.library.get_ctx().new_dynamic_size()  # else the example's length says whether there is just one
-    starts = h0.new_empty(batch, chunks, *((channels, A.shape[1]) if u.is_cuda else (A.shape[1], channels)))
+    starts = h0.new_empty(batch, chunks, A.shape[1], channels)
     return torch.empty_like(u, memory_format=torch.contiguous_format), h0.new_empty(h0.shape), starts
 
 

@@ -36,7 +36,7 @@ def _start(kernel: Any, x: Tensor, num_states: int, *arguments: Tensor, **flags:
 
 
 def _first_states(start: Tensor, decay: Tensor, end: Tensor) -> Tensor:
-    """States at the start of all spans (B, spans, D, N), from the first one's (B, D, N) and what each span does."""
+    """States at the start of all spans (B, spans, N, D), from the first one's (B, N, D) and what each span does."""
     states = linear_scan_gpu.forward(decay.flatten(2), end.flatten(2), start.flatten(1)).view_as(end)
     return torch.cat([start[:, None], states[:, :-1]], dim=1)
 
@@ -47,20 +47,20 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     (batch, length, channels), num_states = u.shape, A.shape[1]
     u, delta, B, C, skip, bias, gate = (x.contiguous() for x in (u, delta, B, C, skip, bias, u if z is None else z))
-    rates, h0 = (A * math.log2(math.e)).contiguous(), h0.contiguous()
+    rates, h0 = (A.t() * math.log2(math.e)).contiguous(), h0.mT.contiguous()  # channels are neighbours, as lanes are
     flags = {"SOFTPLUS": softened, "SIGNED": signed, "GATED": z is not None}
     num_spans = pick_spans(batch, length, channels, num_states, CHUNK).num_spans
     h = h0[:, None]
     if num_spans > 1:
-        decay, end = (h0.new_empty(batch, num_spans, channels, num_states) for _ in range(2))
+        decay, end = (h0.new_empty(batch, num_spans, num_states, channels) for _ in range(2))
         ends = (u, delta, rates, B, C, gate, bias, u, decay, end)
         _start(selective_scan_ends_kernel, u, num_states, *ends, REVERSED=False, **flags)
         h = _first_states(h0, decay, end)
     y, last = torch.empty_like(u), torch.empty_like(h)
-    starts = h0.new_empty(batch, triton.cdiv(length, CHUNK), channels, num_states)
+    starts = h0.new_empty(batch, triton.cdiv(length, CHUNK), num_states, channels)
     pointers = (u, delta, rates, B, C, skip, gate, bias, h, y, last, starts)
     _start(selective_scan_fwd_kernel, u, num_states, *pointers, CHUNK=CHUNK, **flags)
-    return y, last[:, -1].contiguous(), starts
+    return y, last[:, -1].mT.contiguous(), starts
 
 
 def backward(
@@ -68,12 +68,12 @@ def backward(
     starts: Tensor, dy: Tensor, dh_last: Tensor, softened: bool, signed: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     (batch, length, channels), num_states = u.shape, A.shape[1]
-    check_like("starts", starts, "u", u, (batch, -(-length // CHUNK), channels, num_states), starts.dtype)
+    check_like("starts", starts, "u", u, (batch, -(-length // CHUNK), num_states, channels), starts.dtype)
     u, delta, B, C, skip, bias, gate = (x.contiguous() for x in (u, delta, B, C, skip, bias, u if z is None else z))
-    dy, rates, dh_last = dy.contiguous(), (A * math.log2(math.e)).contiguous(), dh_last.contiguous()
+    dy, rates, dh_last = dy.contiguous(), (A.t() * math.log2(math.e)).contiguous(), dh_last.mT.contiguous()
     flags = {"SOFTPLUS": softened, "SIGNED": signed, "GATED": z is not None}
     spans = pick_spans(batch, length, channels, num_states, CHUNK)
-    per_span = (batch, spans.num_spans, channels, num_states)
+    per_span = (batch, spans.num_spans, num_states, channels)
     carry = dh_last[:, None]
     if spans.num_spans > 1:
         decay, end = starts.new_empty(per_span), starts.new_empty(per_span)
@@ -87,6 +87,6 @@ def backward(
     pointers = (u, delta, rates, B, C, skip, gate, bias, starts, dy, carry)
     results = (du, ddelta, dA, dBC, dskip, dz, dbias, dh0)
     _start(selective_scan_bwd_kernel, u, num_states, *pointers, *results, CHUNK=CHUNK, **flags)
-    dA, dskip, dbias = (x.sum((0, 1), dtype=torch.float64).to(A.dtype) for x in (dA, dskip, dbias))
+    dA, dskip, dbias = (x.sum((0, 1), dtype=torch.float64).to(A.dtype) for x in (dA.mT, dskip, dbias))
     dB, dC = (x.sum(0).to(B.dtype) for x in dBC)
-    return du, ddelta, dA, dB, dC, dskip, dz, dbias, dh0[:, 0].contiguous()
+    return du, ddelta, dA, dB, dC, dskip, dz, dbias, dh0[:, 0].mT.contiguous()

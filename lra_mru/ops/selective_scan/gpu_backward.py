@@ -11,9 +11,9 @@ from lra_mru.ops.selective_scan.gpu_forward import LOG_2, decay_of, load_channel
 
 @triton.jit
 def sum_over_channels(x0, x1, x2, x3, x4, x5, x6, x7):
-    """Column sums of eight tiles (BLOCK_D, BLOCK_N) -> (BLOCK_N, 8)."""
+    """Row sums of eight tiles (BLOCK_N, BLOCK_D) -> (BLOCK_N, 8)."""
     even, odd = tl.join(tl.join(x0, x4), tl.join(x2, x6)), tl.join(tl.join(x1, x5), tl.join(x3, x7))
-    return tl.reshape(tl.sum(tl.join(even, odd), 0), (x0.shape[1], 8))  # tile 4 a + 2 b + c is [:, :, a, b, c]
+    return tl.reshape(tl.sum(tl.join(even, odd), 1), (x0.shape[0], 8))  # tile 4 a + 2 b + c is [:, :, a, b, c]
 
 
 @triton.jit
@@ -23,59 +23,76 @@ def selective_scan_bwd_kernel(
     D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, SIGNED: tl.constexpr, GATED: tl.constexpr,
     ACC: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """carry (B, spans, D, N), the gradient that reaches each span's last state -> du, ddelta, dz (B, L, D);
-    dA and dh0 (B, spans, D, N); dskip, dbias (B, spans, D); dB and dC as dBC (2, blocks of D, B, L, N). CHUNK is 8.
+    """carry (B, spans, N, D), the gradient that reaches each span's last state -> du, ddelta, dz (B, L, D);
+    dA and dh0 (B, spans, N, D); dskip, dbias (B, spans, D); dB and dC as dBC (2, blocks of D, B, L, N). CHUNK is 8.
     """
     batch, block, part = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
-    d, n = block * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
-    dn, mask_dn = d[:, None] * N + n[None, :], (d < D)[:, None] & (n < N)[None, :]
-    A = tl.load(A_ptr + dn, mask=mask_dn, other=0.0)
+    d, n = block * BLOCK_D + tl.max_contiguous(tl.arange(0, BLOCK_D), [1]), tl.arange(0, BLOCK_N)
+    nd, mask_nd = n[:, None] * D + d[None, :], (n < N)[:, None] & (d < D)[None, :]
+    A = tl.load(A_ptr + nd, mask=mask_nd, other=0.0)
     skip, bias = tl.load(skip_ptr + d, mask=d < D, other=0.0), tl.load(bias_ptr + d, mask=d < D, other=0.0)
     at_span = batch * tl.num_programs(2) + part
-    carry = tl.load(carry_ptr + at_span * D * N + dn, mask=mask_dn, other=0.0)
-    dA, dskip, dbias = tl.zeros((BLOCK_D, BLOCK_N), ACC), tl.zeros((BLOCK_D,), ACC), tl.zeros((BLOCK_D,), ACC)
-    dB_or_dC, step = tl.arange(0, CHUNK) // (CHUNK // 2), tl.arange(0, CHUNK) % (CHUNK // 2)
+    carry = tl.load(carry_ptr + at_span * D * N + nd, mask=mask_nd, other=0.0)
+    dA, dskip, dbias = tl.zeros((BLOCK_N, BLOCK_D), ACC), tl.zeros((BLOCK_D,), ACC), tl.zeros((BLOCK_D,), ACC)
+    HALF: tl.constexpr = CHUNK // 2
+    dB_or_dC, step = tl.arange(0, CHUNK) // HALF, tl.arange(0, CHUNK) % HALF
     summed_row = ((dB_or_dC.to(tl.int64) * tl.num_programs(1) + block) * tl.num_programs(0) + batch) * L + step
     num_chunks = tl.cdiv(tl.minimum(L, (part + 1) * span) - part * span, CHUNK)
-    for i in range(0, num_chunks):
+    for i in tl.range(0, num_chunks, num_stages=2):
         start = part * span + (num_chunks - 1 - i) * CHUNK
         first = batch * L + start
-        h = tl.load(starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * D * N + dn, mask=mask_dn, other=0.0)
-        hs, us, dts, slopes, Bs = (h,), (), (), (), ()  # latest first
+        at_start = starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * D * N + nd
+        us, dys, zs, dts, slopes, Bs, Cs = (), (), (), (), (), (), ()
         for k in tl.static_range(CHUNK):
-            t = start + k
-            u, B_t = load_channels(u_ptr, first, k, d, t, L, D, ACC), load_states(B_ptr, first, k, n, t, L, N, ACC)
-            dt, slope = time_step(load_channels(delta_ptr, first, k, d, t, L, D, ACC), bias, t, L, SOFTPLUS)
-            h = decay_of(dt, A, SIGNED) * h + (dt * u)[:, None] * B_t[None, :]
-            hs, us, dts, slopes, Bs = (h,) + hs, (u,) + us, (dt,) + dts, (slope,) + slopes, (B_t,) + Bs
-        dBs, dCs = (), ()
-        for m in tl.static_range(CHUNK):
-            k, t = CHUNK - 1 - m, start + (CHUNK - 1 - m)
-            h, h_prev, u, dt, inside = hs[m], hs[m + 1], us[m], dts[m], (d < D) & (t < L)
-            g, C_t = load_channels(dy_ptr, first, k, d, t, L, D, ACC), load_states(C_ptr, first, k, n, t, L, N, ACC)
+            us = us + (load_channels(u_ptr, first, k, d, start + k, L, D, ACC),)
+            dys = dys + (load_channels(dy_ptr, first, k, d, start + k, L, D, ACC),)
+            Bs = Bs + (load_states(B_ptr, first, k, n, start + k, L, N, ACC),)
+            Cs = Cs + (load_states(C_ptr, first, k, n, start + k, L, N, ACC),)
             if GATED:
-                z = load_channels(z_ptr, first, k, d, t, L, D, ACC)
-                s = sigmoid(z)
-                dz = g * (tl.sum(h * C_t[None, :], 1) + skip * u) * s * (1.0 + z * (1.0 - s))
-                tl.store(dz_ptr + first * D + (k * D + d), dz, mask=inside)
-                g = g * z * s
-            dh = carry + g[:, None] * C_t[None, :]
-            carry = dh * decay_of(dt, A, SIGNED)
-            through_decay = (carry + dh if SIGNED else carry) * h_prev  # 2 exp(dt A) = decay + 1
-            by_input = tl.sum(dh * Bs[m][None, :], 1)
-            ddelta = (by_input * u + tl.sum(through_decay * A, 1) * tl.full(u.shape, LOG_2, ACC)) * slopes[m]
-            tl.store(du_ptr + first * D + (k * D + d), by_input * dt + g * skip, mask=inside)
-            tl.store(ddelta_ptr + first * D + (k * D + d), ddelta, mask=inside)
-            dA += through_decay * dt[:, None]
-            dskip += g * u
-            dbias += ddelta
-            dBs, dCs = (dh * (dt * u)[:, None],) + dBs, (g[:, None] * h,) + dCs
-            if m % (CHUNK // 2) == CHUNK // 2 - 1:  # half a chunk at once, for the warps have to meet
-                dBC = sum_over_channels(*(dBs + dCs))
-                at = (summed_row + t)[None, :] * N + n[:, None]
-                tl.store(dBC_ptr + at, dBC, mask=(n < N)[:, None] & (t + step < L)[None, :])
-                dBs, dCs = (), ()
-    tl.store(dA_ptr + at_span * D * N + dn, dA, mask=mask_dn)
-    tl.store(dh0_ptr + at_span * D * N + dn, carry, mask=mask_dn)
+                zs = zs + (load_channels(z_ptr, first, k, d, start + k, L, D, ACC),)
+            delta = load_channels(delta_ptr, first, k, d, start + k, L, D, ACC)
+            dt, slope = time_step(delta, bias, start + k, L, SOFTPLUS)
+            dts, slopes = dts + (dt,), slopes + (slope,)
+        h_start = tl.load(at_start, mask=mask_nd, other=0.0)
+        middle = h_start
+        for k in tl.static_range(HALF):
+            middle = decay_of(dts[k], A, SIGNED) * middle + (dts[k] * us[k])[None, :] * Bs[k][:, None]
+        for half in tl.static_range(2):  # the later one first: registers hold the states of one
+            h = h_start if half else middle
+            hs = (h,)  # latest first
+            for m in tl.static_range(HALF):
+                dt, u = dts[(1 - half) * HALF + m], us[(1 - half) * HALF + m]
+                h = decay_of(dt, A, SIGNED) * h + (dt * u)[None, :] * Bs[(1 - half) * HALF + m][:, None]
+                hs = (h,) + hs
+            dBs, dCs = (), ()
+            for m in tl.static_range(HALF):
+                h, h_prev, t = hs[m], hs[m + 1], start + ((2 - half) * HALF - 1 - m)
+                u, dt, g = us[(2 - half) * HALF - 1 - m], dts[(2 - half) * HALF - 1 - m], dys[(2 - half) * HALF - 1 - m]
+                B_t, C_t = Bs[(2 - half) * HALF - 1 - m][:, None], Cs[(2 - half) * HALF - 1 - m][:, None]
+                inside, at = (d < D) & (t < L), first * D + (((2 - half) * HALF - 1 - m) * D + d)
+                if GATED:
+                    z = zs[(2 - half) * HALF - 1 - m]
+                    s = sigmoid(z)
+                    dz = g * (tl.sum(h * C_t, 0) + skip * u) * s * (1.0 + z * (1.0 - s))
+                    tl.store(dz_ptr + at, dz, mask=inside)
+                    g = g * z * s
+                dh = carry + g[None, :] * C_t
+                carry = dh * decay_of(dt, A, SIGNED)
+                through_decay = (carry + dh if SIGNED else carry) * h_prev  # 2 exp(dt A) = decay + 1
+                by_input = tl.sum(dh * B_t, 0)
+                through_A = tl.sum(through_decay * A, 0) * tl.full(u.shape, LOG_2, ACC)
+                ddelta = (by_input * u + through_A) * slopes[(2 - half) * HALF - 1 - m]
+                tl.store(du_ptr + at, by_input * dt + g * skip, mask=inside)
+                tl.store(ddelta_ptr + at, ddelta, mask=inside)
+                dA += through_decay * dt[None, :]
+                dskip += g * u
+                dbias += ddelta
+                dBs, dCs = (dh * (dt * u)[None, :],) + dBs, (g[None, :] * h,) + dCs
+            dBC = sum_over_channels(*(dBs + dCs))
+            t = start + (1 - half) * HALF
+            at_sum = (summed_row + t)[None, :] * N + n[:, None]
+            tl.store(dBC_ptr + at_sum, dBC, mask=(n < N)[:, None] & (t + step < L)[None, :])
+    tl.store(dA_ptr + at_span * D * N + nd, dA, mask=mask_nd)
+    tl.store(dh0_ptr + at_span * D * N + nd, carry, mask=mask_nd)
     tl.store(dskip_ptr + at_span * D + d, dskip, mask=d < D)
     tl.store(dbias_ptr + at_span * D + d, dbias, mask=d < D)

@@ -47,8 +47,8 @@ def time_step(delta, bias, t, L, SOFTPLUS: tl.constexpr):
 
 @triton.jit
 def decay_of(dt, A, SIGNED: tl.constexpr):
-    """What a step of dt (BLOCK_D,) leaves of the states: (BLOCK_D, BLOCK_N). A in units of log 2."""
-    decay = tl.exp2(dt[:, None] * A)
+    """What a step of dt (BLOCK_D,) leaves of the states: (BLOCK_N, BLOCK_D). A in units of log 2."""
+    decay = tl.exp2(dt[None, :] * A)
     return 2.0 * decay - 1.0 if SIGNED else decay
 
 
@@ -58,17 +58,17 @@ def selective_scan_fwd_kernel(
     D: tl.constexpr, N: tl.constexpr, SOFTPLUS: tl.constexpr, SIGNED: tl.constexpr, GATED: tl.constexpr,
     ACC: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """A (D, N) in units of log 2, h0 (B, spans, D, N) -> y, last (B, spans, D, N), starts (B, chunks, D, N)."""
+    """A (N, D) in units of log 2, h0 (B, spans, N, D) -> y, last (B, spans, N, D), starts (B, chunks, N, D)."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    d, n = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
-    dn, mask_dn = d[:, None] * N + n[None, :], (d < D)[:, None] & (n < N)[None, :]
-    A = tl.load(A_ptr + dn, mask=mask_dn, other=0.0)
+    d, n = tl.program_id(1) * BLOCK_D + tl.max_contiguous(tl.arange(0, BLOCK_D), [1]), tl.arange(0, BLOCK_N)
+    nd, mask_nd = n[:, None] * D + d[None, :], (n < N)[:, None] & (d < D)[None, :]
+    A = tl.load(A_ptr + nd, mask=mask_nd, other=0.0)
     skip, bias = tl.load(skip_ptr + d, mask=d < D, other=0.0), tl.load(bias_ptr + d, mask=d < D, other=0.0)
-    at_span = (batch * tl.num_programs(2) + part) * D * N + dn
-    h = tl.load(h0_ptr + at_span, mask=mask_dn, other=0.0)
+    at_span = (batch * tl.num_programs(2) + part) * D * N + nd
+    h = tl.load(h0_ptr + at_span, mask=mask_nd, other=0.0)
     stop = tl.minimum(L, (part + 1) * span)
-    for start in range(part * span, stop, CHUNK):
-        tl.store(starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * D * N + dn, h, mask=mask_dn)
+    for start in tl.range(part * span, stop, CHUNK, num_stages=2):
+        tl.store(starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * D * N + nd, h, mask=mask_nd)
         first = batch * L + start
         us, dts, zs, Bs, Cs = (), (), (), (), ()
         for k in tl.static_range(CHUNK):
@@ -81,12 +81,12 @@ def selective_scan_fwd_kernel(
         for k in tl.static_range(CHUNK):
             t = start + k
             dt, _ = time_step(dts[k], bias, t, L, SOFTPLUS)
-            h = decay_of(dt, A, SIGNED) * h + (dt * us[k])[:, None] * Bs[k][None, :]
-            y = tl.sum(h * Cs[k][None, :], 1) + skip * us[k]
+            h = decay_of(dt, A, SIGNED) * h + (dt * us[k])[None, :] * Bs[k][:, None]
+            y = tl.sum(h * Cs[k][:, None], 0) + skip * us[k]
             if GATED:
                 y = y * zs[k] * sigmoid(zs[k])
             tl.store(y_ptr + first * D + (k * D + d), y, mask=(d < D) & (t < L))
-    tl.store(last_ptr + at_span, h, mask=mask_dn)
+    tl.store(last_ptr + at_span, h, mask=mask_nd)
 
 
 @triton.jit
@@ -95,13 +95,13 @@ def selective_scan_ends_kernel(
     N: tl.constexpr, SOFTPLUS: tl.constexpr, SIGNED: tl.constexpr, GATED: tl.constexpr, REVERSED: tl.constexpr,
     ACC: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
-    """decay, end (B, spans, D, N): a span takes state h to decay h + end; reversed, the gradient of the state."""
+    """decay, end (B, spans, N, D): a span takes state h to decay h + end; reversed, the gradient of the state."""
     batch, part = tl.program_id(0).to(tl.int64), tl.program_id(2)
-    d, n = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
-    dn, mask_dn = d[:, None] * N + n[None, :], (d < D)[:, None] & (n < N)[None, :]
-    A = tl.load(A_ptr + dn, mask=mask_dn, other=0.0)
+    d, n = tl.program_id(1) * BLOCK_D + tl.max_contiguous(tl.arange(0, BLOCK_D), [1]), tl.arange(0, BLOCK_N)
+    nd, mask_nd = n[:, None] * D + d[None, :], (n < N)[:, None] & (d < D)[None, :]
+    A = tl.load(A_ptr + nd, mask=mask_nd, other=0.0)
     bias = tl.load(bias_ptr + d, mask=d < D, other=0.0)
-    end, whole = tl.zeros((BLOCK_D, BLOCK_N), ACC), tl.full((BLOCK_D, BLOCK_N), 1.0, ACC)
+    end, whole = tl.zeros((BLOCK_N, BLOCK_D), ACC), tl.full((BLOCK_N, BLOCK_D), 1.0, ACC)
     total = tl.zeros((BLOCK_D,), ACC)
     first, stop = part * span, tl.minimum(L, (part + 1) * span)
     for i in range(0, stop - first):
@@ -113,16 +113,16 @@ def selective_scan_ends_kernel(
             if GATED:
                 z = load_channels(z_ptr, batch * L + t, 0, d, t, L, D, ACC)
                 g = g * z * sigmoid(z)
-            end = decay * (end + g[:, None] * load_states(C_ptr, batch * L + t, 0, n, t, L, N, ACC)[None, :])
+            end = decay * (end + g[None, :] * load_states(C_ptr, batch * L + t, 0, n, t, L, N, ACC)[:, None])
         else:
             u = load_channels(u_ptr, batch * L + t, 0, d, t, L, D, ACC)
-            end = decay * end + (dt * u)[:, None] * load_states(B_ptr, batch * L + t, 0, n, t, L, N, ACC)[None, :]
+            end = decay * end + (dt * u)[None, :] * load_states(B_ptr, batch * L + t, 0, n, t, L, N, ACC)[:, None]
         if SIGNED:
             whole *= decay
         else:
             total += dt
     if not SIGNED:
-        whole = tl.exp2(total[:, None] * A)
-    at_span = (batch * tl.num_programs(2) + part) * D * N + dn
-    tl.store(decay_ptr + at_span, whole, mask=mask_dn)
-    tl.store(end_ptr + at_span, end, mask=mask_dn)
+        whole = tl.exp2(total[None, :] * A)
+    at_span = (batch * tl.num_programs(2) + part) * D * N + nd
+    tl.store(decay_ptr + at_span, whole, mask=mask_nd)
+    tl.store(end_ptr + at_span, end, mask=mask_nd)
