@@ -11,7 +11,7 @@ FEW_PROGRAMS = 32  # below it most of a GPU idles
 LONG = 4096  # steps from which a second pass over the input costs less than idle multiprocessors
 SHORTEST_CHUNK = 512  # steps, so that a chunk's start and end cost little beside it
 WARP_STATES = 512  # of selective_scan in a warp: backward keeps those of 4 steps, 64 registers a lane, of some 250
-MAX_WARPS = 8  # 16 of 250 registers do not fit on a multiprocessor
+MAX_WARPS = 1  # of a program: more would have to meet for every sum over channels
 
 
 @dataclass(frozen=True)

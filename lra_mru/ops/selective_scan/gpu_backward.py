@@ -10,13 +10,6 @@ from lra_mru.ops.selective_scan.gpu_forward import LOG_2, decay_of, load_channel
 
 
 @triton.jit
-def sum_over_channels(x0, x1, x2, x3, x4, x5, x6, x7):
-    """Row sums of eight tiles (BLOCK_N, BLOCK_D) -> (BLOCK_N, 8)."""
-    even, odd = tl.join(tl.join(x0, x4), tl.join(x2, x6)), tl.join(tl.join(x1, x5), tl.join(x3, x7))
-    return tl.reshape(tl.sum(tl.join(even, odd), 1), (x0.shape[0], 8))  # tile 4 a + 2 b + c is [:, :, a, b, c]
-
-
-@triton.jit
 def selective_scan_bwd_kernel(
     u_ptr, delta_ptr, A_ptr, B_ptr, C_ptr, skip_ptr, z_ptr, bias_ptr, starts_ptr, dy_ptr, carry_ptr,
     du_ptr, ddelta_ptr, dA_ptr, dBC_ptr, dskip_ptr, dz_ptr, dbias_ptr, dh0_ptr, L, span,
@@ -35,19 +28,17 @@ def selective_scan_bwd_kernel(
     carry = tl.load(carry_ptr + at_span * D * N + nd, mask=mask_nd, other=0.0)
     dA, dskip, dbias = tl.zeros((BLOCK_N, BLOCK_D), ACC), tl.zeros((BLOCK_D,), ACC), tl.zeros((BLOCK_D,), ACC)
     HALF: tl.constexpr = CHUNK // 2
-    dB_or_dC, step = tl.arange(0, CHUNK) // HALF, tl.arange(0, CHUNK) % HALF
-    summed_row = ((dB_or_dC.to(tl.int64) * tl.num_programs(1) + block) * tl.num_programs(0) + batch) * L + step
+    summed_row = (block * tl.num_programs(0) + batch) * L
+    to_dC = tl.num_programs(1).to(tl.int64) * tl.num_programs(0) * L * N
     num_chunks = tl.cdiv(tl.minimum(L, (part + 1) * span) - part * span, CHUNK)
     for i in tl.range(0, num_chunks, num_stages=2):
         start = part * span + (num_chunks - 1 - i) * CHUNK
         first = batch * L + start
         at_start = starts_ptr + (batch * tl.cdiv(L, CHUNK) + start // CHUNK) * D * N + nd
-        us, dys, zs, dts, slopes, Bs, Cs = (), (), (), (), (), (), ()
+        us, dys, zs, dts, slopes = (), (), (), (), ()
         for k in tl.static_range(CHUNK):
             us = us + (load_channels(u_ptr, first, k, d, start + k, L, D, ACC),)
             dys = dys + (load_channels(dy_ptr, first, k, d, start + k, L, D, ACC),)
-            Bs = Bs + (load_states(B_ptr, first, k, n, start + k, L, N, ACC),)
-            Cs = Cs + (load_states(C_ptr, first, k, n, start + k, L, N, ACC),)
             if GATED:
                 zs = zs + (load_channels(z_ptr, first, k, d, start + k, L, D, ACC),)
             delta = load_channels(delta_ptr, first, k, d, start + k, L, D, ACC)
@@ -56,19 +47,23 @@ def selective_scan_bwd_kernel(
         h_start = tl.load(at_start, mask=mask_nd, other=0.0)
         middle = h_start
         for k in tl.static_range(HALF):
-            middle = decay_of(dts[k], A, SIGNED) * middle + (dts[k] * us[k])[None, :] * Bs[k][:, None]
+            B_t = load_states(B_ptr, first, k, n, start + k, L, N, ACC)
+            middle = decay_of(dts[k], A, SIGNED) * middle + (dts[k] * us[k])[None, :] * B_t[:, None]
         for half in tl.static_range(2):  # the later one first: registers hold the states of one
             h = h_start if half else middle
             hs = (h,)  # latest first
             for m in tl.static_range(HALF):
                 dt, u = dts[(1 - half) * HALF + m], us[(1 - half) * HALF + m]
-                h = decay_of(dt, A, SIGNED) * h + (dt * u)[None, :] * Bs[(1 - half) * HALF + m][:, None]
+                k = (1 - half) * HALF + m
+                h = decay_of(dt, A, SIGNED) * h
+                h += (dt * u)[None, :] * load_states(B_ptr, first, k, n, start + k, L, N, ACC)[:, None]
                 hs = (h,) + hs
-            dBs, dCs = (), ()
             for m in tl.static_range(HALF):
                 h, h_prev, t = hs[m], hs[m + 1], start + ((2 - half) * HALF - 1 - m)
                 u, dt, g = us[(2 - half) * HALF - 1 - m], dts[(2 - half) * HALF - 1 - m], dys[(2 - half) * HALF - 1 - m]
-                B_t, C_t = Bs[(2 - half) * HALF - 1 - m][:, None], Cs[(2 - half) * HALF - 1 - m][:, None]
+                k = (2 - half) * HALF - 1 - m
+                B_t = load_states(B_ptr, first, k, n, t, L, N, ACC)[:, None]
+                C_t = load_states(C_ptr, first, k, n, t, L, N, ACC)[:, None]
                 inside, at = (d < D) & (t < L), first * D + (((2 - half) * HALF - 1 - m) * D + d)
                 if GATED:
                     z = zs[(2 - half) * HALF - 1 - m]
@@ -87,11 +82,9 @@ def selective_scan_bwd_kernel(
                 dA += through_decay * dt[None, :]
                 dskip += g * u
                 dbias += ddelta
-                dBs, dCs = (dh * (dt * u)[None, :],) + dBs, (g[None, :] * h,) + dCs
-            dBC = sum_over_channels(*(dBs + dCs))
-            t = start + (1 - half) * HALF
-            at_sum = (summed_row + t)[None, :] * N + n[:, None]
-            tl.store(dBC_ptr + at_sum, dBC, mask=(n < N)[:, None] & (t + step < L)[None, :])
+                at_sum = (summed_row + t) * N + n
+                tl.store(dBC_ptr + at_sum, tl.sum(dh * (dt * u)[None, :], 1), mask=(n < N) & (t < L))
+                tl.store(dBC_ptr + to_dC + at_sum, tl.sum(g[None, :] * h, 1), mask=(n < N) & (t < L))
     tl.store(dA_ptr + at_span * D * N + nd, dA, mask=mask_nd)
     tl.store(dh0_ptr + at_span * D * N + nd, carry, mask=mask_nd)
     tl.store(dskip_ptr + at_span * D + d, dskip, mask=d < D)
