@@ -140,6 +140,7 @@ def test_a_gpu_tells_allocated_and_reserved_bytes_and_the_largest_of_all_lives_c
         "train_peak_bytes": 500,
         "train_peak_reserved_bytes": 1000,
         "peak_since": "warm-up",
+        "peak_bytes/test": 700,
     }
 
 
