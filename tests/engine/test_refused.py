@@ -37,7 +37,7 @@ from lra_mru.engine.preflight.ranges import RANGES, _leaves, _matches, check_ran
         ("+optim.groups.mine.lr_factor=1", "optim.groups.mine.weight_decay is missing"),
         ("+logger.foo=1", "logger.foo: there is no logger"),
         ("model.pattern=[lru]", "model.mixers.bmru: model.pattern=['lru'] does not use it"),
-        ("budget.name=a/b", "budget.name=a/b: there is no such budget; did you mean full, quick"),
+        ("budget.name=a/b", "budget.name=a/b: there is no such budget; did you mean full, long, quick"),
         ("budget.name=null", "budget.name=None: "),
         ("trainer.precision=fast", "trainer.precision=fast: there is no such precision"),
         ("compile=maybe", "compile="),
