@@ -202,7 +202,7 @@ def test_a_run_goes_on_with_a_smaller_evaluation_batch(go, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(SequenceClassifier, "on_test_epoch_end", no_memory)
-        with pytest.raises(RunError, match="lower task.eval_batch_tokens: the same run goes on"):
+        with pytest.raises(RunError, match=r"lower task.eval_batch_tokens: the same run goes on"):
             go("bmru")
     with monkeypatch.context() as patch:
         patch.setattr(SequenceClassifier, "training_step", no_memory)  # nothing is trained again
