@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from lra_mru.bench.timing import allocate, interleaved
+from lra_mru.make import make_mixer
 from lra_mru.mixers.bmru import BMRU
 from lra_mru.ops.bmru_scan import bmru_scan
 from lra_mru.ops.linear_scan import linear_scan
 from lra_mru.ops.selective_scan import selective_scan
 from lra_mru.ops.selective_scan.reference import selective_scan as selective_scan_loop
+from lra_mru.ops.table_scan import table_scan
 
 ROUNDS = 31
 
@@ -159,6 +161,28 @@ def mixer_against_gru(shape: tuple[int, int, int], at_least: float) -> Compariso
     )  # fmt: skip
 
 
+def table_forward(shape: tuple[int, int, int], num_states: int) -> Comparison:
+    logits = torch.randn(shape)
+    return compare(
+        "table_scan forward", shape, lambda: table_scan(logits, num_states, 0.5),
+        "reading the logits once", logits.sum, at_most=1.5,
+    )  # fmt: skip
+
+
+def nfsm_against_bmru(shape: tuple[int, int, int]) -> Comparison:
+    """The mixers as they ship, in training: an nfsm draws noise for every entry of its tables."""
+    mixers = {name: make_mixer(name, d_model=shape[2], train_length=shape[1]).train() for name in ("nfsm", "bmru")}
+    x, dy = torch.randn(shape).requires_grad_(), torch.randn(shape)
+
+    def both(name: str) -> None:
+        mixers[name].zero_grad()
+        mixers[name](x)[0].backward(dy)
+
+    return compare(
+        "NFSM mixer forward + backward", shape, lambda: both("nfsm"), "BMRU mixer", lambda: both("bmru"), at_least=0.5
+    )
+
+
 def run() -> list[Comparison]:
     """Every comparison, printed as it comes. What moves memory is measured on fresh and on reused memory."""
     torch.manual_seed(0)
@@ -184,4 +208,6 @@ def run() -> list[Comparison]:
     show(selective_against_loop(backward=True))
     show(mixer_against_gru((32, 1024, 128), at_least=2.5))
     show(mixer_against_gru((8, 4096, 128), at_least=5.0))
+    show(table_forward((32, 1024, 256), num_states=4))
+    show(nfsm_against_bmru((32, 1024, 64)))
     return comparisons
