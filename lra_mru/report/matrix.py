@@ -67,9 +67,15 @@ def _best(section: Section, cells: Mapping[str, Row], metric: str) -> frozenset[
     return frozenset(model for model, count in above.items() if count and count[0])
 
 
+def usual_budget(sections: Sequence[Section]) -> str:
+    """The budget of most sections; of equals the first; of none "quick"."""
+    budgets = [section.budget for section in sections] or ["quick"]
+    return max(budgets, key=budgets.count)
+
+
 def short_names(sections: Sequence[Section]) -> list[str]:
-    """The task of each section, what tells it from others of this task, and its budget where budgets differ."""
-    names = []
+    """The task of each section, what tells it from others of this task, and its budget if it is not the usual one."""
+    names, usual = [], usual_budget(sections)
     for section in sections:
         sisters = [other.variant.split(", ") for other in sections if other.task == section.task]
         seen: list[list[bool]] = []
@@ -79,6 +85,6 @@ def short_names(sections: Sequence[Section]) -> list[str]:
             if not all(pattern) and pattern not in seen:  # what always stands together is said once
                 told.append(part)
                 seen.append(pattern)
-        budget = [] if len({other.budget for other in sections}) == 1 else [f"budget {section.budget}"]
+        budget = [] if section.budget == usual else [f"budget {section.budget}"]
         names.append(", ".join([section.task, *told, *budget]))
     return names

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lra_mru.report.load import ACC
-from lra_mru.report.matrix import MIN_SEEDS, Line, models_of
+from lra_mru.report.matrix import MIN_SEEDS, Line, models_of, usual_budget
 from lra_mru.report.tables.cells import markdown_table, percent
 from lra_mru.report.tables.findings import findings
 
@@ -29,8 +29,9 @@ def overview(lines: Sequence[Line], page: str = "") -> str:
 
 
 def budget_of(lines: Sequence[Line]) -> str:
-    budgets = sorted({line.section.budget for line in lines})
-    return f"Budget: {budgets[0]}." if len(budgets) == 1 else "The budget stands behind a task's name."
+    sections = [line.section for line in lines if line.metric == ACC]
+    several = len({section.budget for section in sections}) > 1
+    return f"Budget: {usual_budget(sections)}{', where a task names no other' if several else ''}."
 
 
 def matrix_table(lines: Sequence[Line], page: str = "") -> str:
