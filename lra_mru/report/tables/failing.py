@@ -10,9 +10,9 @@ from lra_mru.report.tables.published import published_failing_lengths
 
 ABOUT = (
     "The shortest length at which fewer than {bar} % of {rows} fresh sequences are right throughout: median of the "
-    "seeds that pass that bar at the trained length. *∞ k of n*: so many seeds are proven right at every length. "
-    "Published rows were trained at the same length, with other sizes and steps; *none*: no seed of five learned the "
-    "task; +: no failure up to there.\n"
+    "seeds that pass that bar at the trained length, *(k of n)*; *> n*: no failure up to there. *∞ k of n*: so many "
+    "seeds are proven right at every length. Published rows were trained at the same length, with other sizes and "
+    "steps, and have five seeds; +: no failure up to there. *none*: no seed learned the trained length.\n"
 )
 
 
@@ -41,4 +41,5 @@ def _ours(section: Section, model: str, bar: str) -> str:
         return "—"
     row: Row = max(found, key=lambda row: (len(row.records), row.validation))
     proven = f", ∞ {len(row.proven_seeds)} of {len(row.records)}" if row.proven_seeds else ""
-    return failing_length(row, bar, section.trained_length) + proven
+    text = failing_length(row, bar, section.trained_length)
+    return text.replace("no failure to ", "> ").replace(" learned", "") + proven  # short, for many columns
