@@ -25,7 +25,7 @@ GRACE_S = 60  # for a run that saves its checkpoint
 
 
 class Queue:
-    """Runs what is missing of a declared list, `jobs` cells at once; every run is a train.py of its own.
+    """Runs what is missing of a declared list, `jobs` runs at once; every run is a train.py of its own.
 
     The runs that a rate is chosen by have records in runs_dir/evidence/results; the best one's is copied to
     results_dir, where the other seeds follow. What has a record is not run again, and what was stopped goes on from
@@ -59,7 +59,7 @@ class Queue:
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         pool = ThreadPoolExecutor(self.jobs)
         try:
-            for done in [pool.submit(self._fill, cell) for cell in cells]:
+            for done in [pool.submit(self._fill, cell, seeds) for cell in cells for seeds in self._apart()]:
                 done.result()
         except KeyboardInterrupt:
             self.stopping.set()
@@ -85,9 +85,14 @@ class Queue:
             number += sum(rate is None or not self._record(cell, rate, seed) for seed in seeds)
         return number
 
-    def _fill(self, cell: Cell) -> None:
-        """All runs of one cell. One that fails costs those that depend on it, and no other cell."""
-        rates, seeds = self.declared.rates, self.declared.seeds
+    def _apart(self) -> Sequence[Sequence[int]]:
+        """Seeds that wait for each other: all where the first chooses the rate, else none."""
+        seeds = self.declared.seeds
+        return [seeds] if len(self.declared.rates) > 1 else [(seed,) for seed in seeds]
+
+    def _fill(self, cell: Cell, seeds: Sequence[int]) -> None:
+        """Runs of one cell, in order. One that fails costs those that depend on it, and no other cell."""
+        rates = self.declared.rates
         if len(rates) > 1:
             tried = [self._done(cell, rate, seeds[0], self.tried) for rate in rates]
             if not all(tried):
