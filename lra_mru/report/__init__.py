@@ -65,7 +65,7 @@ def _files(results_dir: Path) -> dict[Path, bytes]:
             files[results_dir / "figures" / f"sweep_{sweep.study}.png"] = draw_front(sweep)
     files[results_dir / "leaderboard.csv"] = leaderboard_csv(sections).encode()
     extra = [*map(bench_section, benches), *map(sweep_section, sweeps), *left_out(results_dir, complaints)]
-    text = "\n".join([leaderboard(sections), *extra])
+    text = "\n".join([leaderboard(sections, benches), *extra])
     files[results_dir / "leaderboard.md"] = text.encode()
     files[results_dir / "index.html"] = page(text, sections, benches, sweeps).encode()
     return files
@@ -99,7 +99,8 @@ def print_sweeps(results_dir: Path) -> None:
 def readme_block(results_dir: Path) -> str:
     """The short table of a README that stands next to `results_dir`, with its markers."""
     sections = make_sections(load_good(results_dir)[0])
-    return f"{BEGIN}\n{short_table(sections, f'{results_dir.resolve().name}/leaderboard.md')}\n{END}"
+    table = short_table(sections, f"{results_dir.resolve().name}/leaderboard.md", load_good_benches(results_dir)[0])
+    return f"{BEGIN}\n{table}\n{END}"
 
 
 def with_block(text: str, block: str) -> str:

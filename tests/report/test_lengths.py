@@ -34,13 +34,15 @@ def test_the_figures_of_the_bench_stand_on_the_page(results: Path, measured: str
     folder.mkdir()
     (folder / "here.json").write_text(json.dumps(raw))
     (folder / "cut.json").write_text(measured[:50])
+    (folder / "late.json").write_text(json.dumps(raw | {"rows": [late]}))
     page = write_leaderboard(results).read_text()
     section = page.split("## Cost against length: here\n")[1]
     assert f"Width 32, 1 blocks, float32, one sequence at a time. {raw['machine']}." in section
     speed = f"{row['train_tokens_per_s']:,.0f}"
     head = "| model | L = 32 | L = 4,096 |\n| --- | ---: | ---: |\n"
     assert f"{head}| lru | {speed} | 50,000 |\n| nfsm | — | — |\n" in section
-    assert "- bench/cut.json: not a file of `python -m lra_mru.bench backbones`" in page
+    for name in ("cut", "late"):
+        assert f"- bench/{name}.json: not a file of `python -m lra_mru.bench backbones`" in page
     assert (results / "figures" / "bench_here.png").read_bytes().startswith(b"\x89PNG")
     assert '"bench_here":[{"kind":"costs"' in (results / "index.html").read_text()
 
@@ -73,3 +75,24 @@ def test_where_no_memory_was_measured_none_is_drawn(results: Path, write_record:
     write_record(metrics={"test/acc@3000": 1.0, "test/num_examples@3000": 256})
     assert "_memory.png" not in write_leaderboard(results).read_text()
     assert not list((results / "figures").glob("*_memory.png"))
+
+
+def test_speed_in_the_findings_is_that_of_a_bench_where_models_ran_alone(
+    results: Path, write_record: WriteRecord
+) -> None:
+    usual = {"peak_bytes": 2**30, "state_bytes": 256}
+    for model, saved in [("bmru", 1000.0), ("lru", 1500.0)]:
+        for seed in range(2):
+            write_record(model=model, seed=seed, memory=usual | {"activation_bytes_per_token": saved})
+    assert "**What it costs.** Training speed in tokens/s" in write_leaderboard(results).read_text()
+    speeds = {("bmru", 64): 100.0, ("bmru", 256): 100.0, ("lru", 64): 50.0, ("lru", 256): 200.0}
+    rows = [
+        {"model": model, "length": length, "train_tokens_per_s": speed, "train_peak_bytes": 2**20}
+        for (model, length), speed in speeds.items()
+    ]
+    (results / "bench").mkdir()
+    about = {"d_model": 64, "depth": 2, "precision": "float32", "machine": "a machine"}
+    (results / "bench" / "here.json").write_text(json.dumps(about | {"rows": rows}))
+    page = write_leaderboard(results).read_text()
+    assert "at 64 to 256 steps, each model alone on one machine (here)" in page
+    assert "(median over tasks): lru 0.50 to 2.00 and 1.50." in page

@@ -1,20 +1,19 @@
 """Three sentences that the records alone write: what keeps, what is best, what it costs."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from statistics import median
 
 from lra_mru.report.load import ACC
 from lra_mru.report.matrix import Line, models_of
-from lra_mru.report.rows import Row, middle
+from lra_mru.report.rows import Row
+from lra_mru.report.tables.costs import cost
+from lra_mru.report.tables.lengths import Bench
 
 KEPT = 0.05  # a model keeps its accuracy if it loses no more than this
-COSTS = {"speed": ("throughput", "train_tokens_per_s"), "activations": ("memory", "activation_bytes_per_token")}
 
 
-def findings(lines: Sequence[Line]) -> list[str]:
+def findings(lines: Sequence[Line], benches: Sequence[Bench] = ()) -> list[str]:
     """The sentences for which there are rows; none without a row of several seeds."""
-    return list(filter(None, [_keeping(lines), _best(lines), _cost(lines)]))
+    return list(filter(None, [_keeping(lines), _best(lines), cost(lines, benches)]))
 
 
 def _keeping(lines: Sequence[Line]) -> str:
@@ -68,54 +67,3 @@ def _ranking(counts: Sequence[tuple[str, int, int]]) -> str:
     """`model k of n`, the most first; of equal counts the one with fewer misses."""
     ranked = sorted(counts, key=lambda count: (-count[1], count[2]))
     return ", ".join(f"{model} {found} of {of}" for model, found, of in ranked)
-
-
-def _cost(lines: Sequence[Line]) -> str:
-    """Speed and saved bytes as multiples of those of the first model, on the machine with the most rows."""
-    trained = [line for line in lines if line.metric == ACC]
-    ratios = _ratios(trained)
-    if not ratios:
-        return ""
-    first = models_of(trained)[0]
-    machine = max(ratios, key=lambda name: (sum(len(found) for found in ratios[name].values()), name))
-    found = {model: pairs for model in models_of(trained) if (pairs := ratios[machine].get(model))}
-    most = max(map(len, found.values()))
-    texts = []
-    for model, pairs in found.items():
-        speed, activations = (median(values) for values in zip(*pairs, strict=True))
-        fewer = "" if len(pairs) == most else f" ({_tasks(len(pairs))})"
-        texts.append(f"{model} {speed:.2f} and {activations:.2f}{fewer}")
-    return (
-        f"**What it costs.** Training speed in tokens/s, and bytes saved for the backward pass, as multiples of "
-        f"{first}'s on one machine ({machine}; median over {_tasks(most)}): {', '.join(texts)}."
-    )
-
-
-def _ratios(trained: Sequence[Line]) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """(speed, activations) over those of the first model on the same machine, by machine and model."""
-    models = models_of(trained)
-    found: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-    for line in trained:
-        if models[0] not in line.cells:
-            continue
-        base = _costs(line.cells[models[0]])
-        for model in models[1:]:
-            own = _costs(line.cells[model]) if model in line.cells else {}
-            for machine in own.keys() & base.keys():
-                (speed, saved), (base_speed, base_saved) = own[machine], base[machine]
-                found[machine][model].append((speed / base_speed, saved / base_saved))
-    return found
-
-
-def _costs(row: Row) -> dict[str, tuple[float, float]]:
-    """(tokens/s, bytes/token) by machine, where both were measured."""
-    costs = {}
-    for machine, records in row.by_machine():
-        speed, saved = (middle(records, part, name) for part, name in COSTS.values())
-        if speed and saved:
-            costs[machine] = (speed, saved)
-    return costs
-
-
-def _tasks(count: int) -> str:
-    return f"{count} task{'' if count == 1 else 's'}"

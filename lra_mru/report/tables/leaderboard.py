@@ -1,9 +1,12 @@
 """The leaderboard as Markdown: results/leaderboard.md and the block of a README."""
 
+from collections.abc import Sequence
+
 from lra_mru.report.matrix import make_matrix
 from lra_mru.report.sections import Section
 from lra_mru.report.tables.cells import accuracy, accuracy_header, markdown_table, percent, row_name, whole
 from lra_mru.report.tables.failing import failing_lengths
+from lra_mru.report.tables.lengths import Bench
 from lra_mru.report.tables.overview import overview
 from lra_mru.report.tables.section import section_text
 
@@ -35,18 +38,18 @@ EXPLANATION = """\
 """
 
 
-def leaderboard(sections: list[Section]) -> str:
+def leaderboard(sections: list[Section], benches: Sequence[Bench] = ()) -> str:
     """The whole page; links to figures are relative to it."""
     if not sections:
         return f"# Leaderboard\n\n{HOW_TO_MAKE_ONE}\n"
     num_records = sum(len(section.records) for section in sections)
     introduction = INTRODUCTION.format(num_records=f"{num_records} record{'s' if num_records > 1 else ''}")
     matrix = make_matrix(sections)
-    head = ["# Leaderboard\n", introduction, PAGE_LINK, overview(matrix), EXPLANATION]
+    head = ["# Leaderboard\n", introduction, PAGE_LINK, overview(matrix, benches=benches), EXPLANATION]
     return "\n".join([*head, *failing_lengths(sections), *map(section_text, sections)])
 
 
-def short_table(sections: list[Section], link: str) -> str:
+def short_table(sections: list[Section], link: str, benches: Sequence[Bench] = ()) -> str:
     """For a README: findings and overview, or accuracy alone while no row has several seeds: a small table for each
     section that compares, or for all while none does.
 
@@ -55,7 +58,7 @@ def short_table(sections: list[Section], link: str) -> str:
     if not sections:
         return HOW_TO_MAKE_ONE
     if matrix := make_matrix(sections):
-        return f"{overview(matrix, link)}\nSpeed, memory, floors, figures, every seed: [{link}]({link})."
+        return f"{overview(matrix, link, benches)}\nSpeed, memory, floors, figures, every seed: [{link}]({link})."
     folder = link.rpartition("/")[0]
     shown = [section for section in sections if len(section.rows) > 1] or sections
     parts = []

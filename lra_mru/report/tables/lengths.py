@@ -52,6 +52,8 @@ def _load(path: Path) -> Bench:
             found = values[cost].setdefault(row["model"], {})
             if row.get(cost):
                 found[int(row["length"])] = float(row[cost]) * unit
+    if not all(any(found.values()) for found in values.values()):
+        raise ValueError("no row was measured")
     size = f"width {raw['d_model']}, {raw['depth']} blocks, {raw['precision']}, one sequence at a time"
     lengths = sorted({int(row["length"]) for row in rows})
     return Bench(name=path.stem, about=f"{size}. {raw['machine']}.", lengths=lengths, values=values)

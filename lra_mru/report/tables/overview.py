@@ -6,6 +6,7 @@ from lra_mru.report.load import ACC
 from lra_mru.report.matrix import MIN_SEEDS, Line, models_of, usual_budget
 from lra_mru.report.tables.cells import markdown_table, percent
 from lra_mru.report.tables.findings import findings
+from lra_mru.report.tables.lengths import Bench
 
 EXPLANATION = (
     "Test accuracy in percent, mean over seeds ± half of its 95 % interval; (≥ ...) stands where every answer was "
@@ -18,11 +19,11 @@ PROOF = "*∞ k of n*: so many seeds are proven right at every length, by a walk
 NO_MATRIX = f"No row has {MIN_SEEDS} seeds yet: as soon as one has, an overview of tasks and models stands here.\n"
 
 
-def overview(lines: Sequence[Line], page: str = "") -> str:
+def overview(lines: Sequence[Line], page: str = "", benches: Sequence[Bench] = ()) -> str:
     """Findings, matrix and what its cells mean; the names of tasks link to their section of `page`."""
     if not lines:
         return NO_MATRIX
-    parts = [f"- {sentence}" for sentence in findings(lines)]
+    parts = [f"- {sentence}" for sentence in findings(lines, benches)]
     proven = any(row.proven_seeds for line in lines for row in line.cells.values())
     about = " ".join([EXPLANATION, *([PROOF] if proven else []), budget_of(lines)])
     return "\n".join([*parts, "", matrix_table(lines, page), about, ""])
