@@ -4,7 +4,7 @@
     python docs/inside_a_cell.py                      # the picture alone, from figures/inside_a_cell.json
 
 Two words have another first symbol and the same distractors behind it. A unit that still knows the symbol is in another
-state for one word than for the other. Shown are the three units of each model that differ most at the trained length.
+state for one word than for the other: their difference is what is left of the write.
 """
 
 import json
@@ -25,53 +25,57 @@ from lra_mru.model import SequenceModel
 
 FIGURES = Path(__file__).parent / "figures"
 STEPS = 30_000
-UNITS = 3
-COLOURS = ("#0072B2", "#D55E00", "#009E73")
+UNITS = 8
+FOOT = 1e-9  # below float32's rounding of states of about 1
+COLOURS = {"bmru": "#0072B2", "lru": "#D55E00"}
 
 
-def states(model: SequenceModel, words: Tensor, steps: list[int]) -> Tensor:
-    """The real part of every unit's state after each of `steps`: (2 words, steps, units)."""
-    state, read, found = model.initial_state(len(words)), 0, []
-    with torch.no_grad():
-        for step in steps:
-            _, state = model.advance(words[:, read:step], state)
-            found.append(torch.cat([unit.flatten(1).real for unit in state.mixers], dim=1).float())
-            read = step
-    return torch.stack(found, dim=1)
-
-
-def trajectories(folder: Path, steps: list[int]) -> dict[str, Any]:
-    """The states of the units that differ most at the trained length, for both words."""
+def differences(folder: Path, steps: list[int]) -> dict[str, Any]:
+    """|state for one word - state for the other| after each of `steps`, over the largest: of the units that it has moved
+    most at the trained length, at most UNITS."""
     run = load_run(folder)
     task: Any = run.task
     rng = np.random.default_rng(0)
     words = np.tile(rng.integers(task.num_distractors, size=STEPS) + task.num_symbols, (2, 1))
     words[:, 0] = 0, 1
     found = states(run.model, torch.from_numpy(words), steps)
-    at = steps.index(task.T)
-    chosen = (found[0, at] - found[1, at]).abs().topk(UNITS).indices
-    return {"trained": task.T, "states": found[:, :, chosen].permute(2, 0, 1).double().numpy().round(4).tolist()}
+    left = (found[0] - found[1]).abs().double()
+    at = left[steps.index(task.T)]
+    chosen = at.topk(min(UNITS, int((at > 0).sum()))).indices
+    return {
+        "trained": task.T,
+        "units": [[float(f"{v:.3g}") for v in unit] for unit in (left / left.max())[:, chosen].T],
+    }
+
+
+def states(model: SequenceModel, words: Tensor, steps: list[int]) -> Tensor:
+    """Every unit's state after each of `steps`, real or complex: (2 words, steps, units)."""
+    state, read, found = model.initial_state(len(words)), 0, []
+    with torch.no_grad():
+        for step in steps:
+            _, state = model.advance(words[:, read:step], state)
+            found.append(torch.cat([unit.flatten(1) for unit in state.mixers], dim=1))
+            read = step
+    return torch.stack(found, dim=1)
 
 
 def measure(bmru: Path, lru: Path) -> dict[str, Any]:
     steps = sorted({*np.geomspace(1, STEPS, 150).astype(int).tolist(), 300})
-    return {"steps": steps, "bmru": trajectories(bmru, steps), "lru": trajectories(lru, steps)}
+    return {"steps": steps, "bmru": differences(bmru, steps), "lru": differences(lru, steps)}
 
 
 def draw(found: dict[str, Any]) -> None:
-    """A panel for each model: a colour for each unit, a full line for one word and a dashed one for the other."""
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharex=True)
+    """A panel for each model, a line for each unit; what is exactly 0 stands at the foot."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharex=True, sharey=True)
     for axes, (model, what) in zip(panels, [("bmru", "holds"), ("lru", "fades")], strict=True):
-        for colour, (one, other) in zip(COLOURS, found[model]["states"], strict=True):
-            scale = max(map(abs, [*one, *other]))
-            axes.plot(found["steps"], [value / scale for value in one], color=colour, linewidth=1.6)
-            axes.plot(found["steps"], [value / scale for value in other], color=colour, linewidth=1.6, linestyle="--")
+        for unit in found[model]["units"]:
+            axes.plot(found["steps"], [max(value, FOOT) for value in unit], color=COLOURS[model], alpha=0.6)
         axes.axvline(found[model]["trained"], color="#666666", linewidth=0.9, linestyle=":")
-        axes.set(xscale="log", xlabel="steps since the first symbol", ylim=(-1.1, 1.1), yticks=(-1, 0, 1))
+        axes.set(xscale="log", yscale="log", xlabel="steps since the write", ylim=(FOOT / 3, 3))
         axes.set_title(f"{model}: {what}", loc="left", fontsize=10, fontweight="bold")
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("state of a unit, over its largest")
-    panels[0].text(found["bmru"]["trained"] * 1.1, -1.05, "trained length", fontsize=8, color="#666666")
+    panels[0].set_ylabel("what is left of the write")
+    panels[0].text(found["bmru"]["trained"] * 1.1, 1e-5, "trained length", fontsize=8, color="#666666")
     figure.savefig(FIGURES / "inside_a_cell.png", dpi=140, metadata={"Software": None})
     plt.close(figure)
 
