@@ -31,8 +31,8 @@ COLOURS = {"bmru": "#0072B2", "lru": "#D55E00"}
 
 
 def differences(folder: Path, steps: list[int]) -> dict[str, Any]:
-    """|state for one word - state for the other| after each of `steps`, over the largest: of the units that it has moved
-    most at the trained length, at most UNITS."""
+    """|state for one word - state for the other| after each of `steps`, over the largest, of a few units: those for
+    which it is greatest at the trained length."""
     run = load_run(folder)
     task: Any = run.task
     rng = np.random.default_rng(0)
