@@ -18,7 +18,7 @@ class Line:
 
     name:  the task, and of its variant and budget what tells it from the other lines
     cells: by model the row that stands for it: of several the one with the highest validation accuracy
-    best:  models above the floor that cannot be told from the best
+    best:  the best model above the floor, and those above it in every seed that cannot be told from it
     """
 
     section: Section
@@ -60,11 +60,15 @@ def _cells(section: Section) -> dict[str, Row]:
 
 
 def _best(section: Section, cells: Mapping[str, Row], metric: str) -> frozenset[str]:
-    floor, found = section.best_floor(), best_of(_estimates(cells, metric))
-    if floor is None:
+    """The model with the highest mean, and those that cannot be told from it: none that some seeds did not lift above
+    the floor. With so few seeds, one that has not learned makes an interval that holds everything."""
+    floor, estimates = section.best_floor(), _estimates(cells, metric)
+    found = best_of(estimates)
+    if floor is None or not found:
         return frozenset(found)
-    above = {model: cells[model].seeds_above(floor, metric) for model in found}
-    return frozenset(model for model, count in above.items() if count and count[0])
+    first = max(found, key=lambda model: estimates[model].mean)
+    above = {model: cells[model].seeds_above(floor, metric) or (0, 1) for model in found}
+    return frozenset(model for model, (k, n) in above.items() if k == n or (model == first and k))
 
 
 def usual_budget(sections: Sequence[Section]) -> str:

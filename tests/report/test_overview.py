@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from lra_mru.report import readme_block, write_leaderboard
+from lra_mru.report.compare import best_of
 from lra_mru.report.figures.accuracy import make_figure
 from lra_mru.report.load import load_records
-from lra_mru.report.matrix import make_matrix, short_names
+from lra_mru.report.matrix import estimates_of, make_matrix, short_names
 from lra_mru.report.order import FIRST_TASKS, LOOKS, in_order, look_of
 from lra_mru.report.sections import Section, make_sections
 from lra_mru.report.tables.cells import rerun
@@ -96,6 +97,18 @@ def test_nothing_is_bold_at_the_floor_and_some_seeds_are_counted(results: Path, 
     first, second = make_matrix(sections(results))
     assert (first.best, second.best) == ({"bmru"}, frozenset())
     assert cell_text(first, "bmru") == "64.2 ± 111.2, 2 of 3"
+
+
+def test_a_model_with_a_seed_that_learned_nothing_is_not_as_good_as_the_best(
+    results: Path, write_record: WriteRecord
+) -> None:
+    for seed, accuracy in enumerate([0.84, 0.43, 0.125]):
+        write_record(model="lru", seed=seed, metrics={"test/acc": accuracy})
+        write_record(model="mamba", seed=seed, metrics={"test/acc": accuracy + 0.1})
+        write_record(model="bmru", seed=seed)
+    (line,) = make_matrix(sections(results))
+    assert {"bmru", "mamba", "lru"} == best_of(estimates_of(line.section, "test/acc"))
+    assert line.best == {"bmru", "mamba"}
 
 
 def test_names_hold_what_tells_them_apart_and_no_more() -> None:

@@ -10,10 +10,11 @@ from lra_mru.report.tables.lengths import Bench
 
 EXPLANATION = (
     "Test accuracy in percent, mean over seeds ± half of its 95 % interval; (≥ ...) stands where every answer was "
-    "right. **Bold**: the best model above the floor, and each that it does not beat with a probability of 97.5 % "
-    "(Welch's t over seeds, with the noise of the finite test set added). *k of n*: only so many seeds are above the "
-    "floor; *dirty*: with uncommitted code. —: no row of several seeds, or a length that the model cannot read. A task "
-    "that is tested at other lengths than the trained one has two lines: the trained length and the longest."
+    "right. **Bold**: the best model above the floor, and each that is above it in every seed and that the best does "
+    "not beat with a probability of 97.5 % (Welch's t over seeds, with the noise of the finite test set added). *k of "
+    "n*: only so many seeds are above the floor; *dirty*: with uncommitted code. —: no row of several seeds, or a "
+    "length that the model cannot read. A task that is tested at other lengths than the trained one has two lines: the "
+    "trained length and the longest."
 )
 PROOF = "*∞ k of n*: so many seeds are proven right at every length, by a walk over all states that they can reach."
 NO_MATRIX = f"No row has {MIN_SEEDS} seeds yet: as soon as one has, an overview of tasks and models stands here.\n"
