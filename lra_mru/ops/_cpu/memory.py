@@ -107,15 +107,13 @@ def flush(context: Any = None) -> Any:
     return types.void(), emit
 
 
-@helper
 def prefetch_ahead(x: Any, start: Any, stride: int, width: int) -> None:
-    """Fetches the row BLOCK_ROWS after the one at `start` of the flat array x, for a loop that only reads.
+    """In a kernel: fetches the row BLOCK_ROWS after the one at `start` of the flat array x, for a loop that only reads.
 
+    Where rows run backwards in blocks, upwards in each, a negative stride fetches the block before (seen: 2 x faster).
     A core waits for more lines at once so than by what its hardware prefetches (seen: 10 to 15 % faster).
     """
-    ahead = start + np.uint64(BLOCK_ROWS * stride)
-    for n in range(0, width, CACHE_LINE_BYTES // x.itemsize):
-        _prefetch(x, ahead + np.uint64(n))  # type: ignore[call-arg]
+    raise NotImplementedError("prefetch_ahead runs inside Numba kernels only")
 
 
 def store_row(out: Any, start: Any, row: Any, width: Any, stream: Any) -> None:
@@ -123,21 +121,42 @@ def store_row(out: Any, start: Any, row: Any, width: Any, stream: Any) -> None:
     raise NotImplementedError("store_row runs inside Numba kernels only")
 
 
-@overload(store_row)
+def _per_line(x: Any) -> int:
+    """Elements of a cache line, known when a kernel is compiled: a division at every row costs as much as the row."""
+    return CACHE_LINE_BYTES * 8 // int(x.dtype.bitwidth)
+
+
+@overload(prefetch_ahead, jit_options={"forceinline": True})
+def _prefetch_ahead(x: Any, start: Any, stride: int, width: int) -> Any:
+    per_line = _per_line(x)
+
+    def fetch(x: Any, start: Any, stride: int, width: int) -> None:
+        ahead = start + np.uint64(BLOCK_ROWS * stride)
+        for n in range(0, width, per_line):
+            _prefetch(x, ahead + np.uint64(n))  # type: ignore[call-arg]
+
+    return fetch
+
+
+@overload(store_row, jit_options={"forceinline": True})
 def _store_row(out: Any, start: Any, row: Any, width: Any, stream: Any) -> Any:
     def narrowed(out: Any, start: Any, row: Any, width: Any, stream: Any) -> None:
         for n in range(np.uint64(width)):
             out[start + n] = narrow(row[n], out)
 
+    if out.dtype != row.dtype:
+        return narrowed
+    per_line = _per_line(row)
+
     def copied(out: Any, start: Any, row: Any, width: Any, stream: Any) -> None:
         if stream:
-            for n in range(0, width, CACHE_LINE_BYTES // row.itemsize):
+            for n in range(0, width, per_line):
                 _stream_line(out, start + n, row, n)  # type: ignore[call-arg]
         else:
             for n in range(np.uint64(width)):
                 out[start + n] = row[n]
 
-    return copied if out.dtype == row.dtype else narrowed
+    return copied
 
 
 def empty_like(x: Tensor) -> Tensor:
@@ -154,12 +173,13 @@ def empty_like(x: Tensor) -> Tensor:
     return out
 
 
+def in_lines(out: Tensor) -> bool:
+    """True if the rows of a tensor are whole cache lines."""
+    return out.data_ptr() % CACHE_LINE_BYTES == 0 and out.shape[-1] * out.itemsize % CACHE_LINE_BYTES == 0
+
+
 def streams(*outputs: Tensor) -> bool:
     """True if the outputs are large and their rows are whole cache lines in the dtype that they are computed in."""
     return all(
-        out.nbytes >= STREAMED_BYTES
-        and accumulation_dtype(out.dtype) == out.dtype
-        and out.data_ptr() % CACHE_LINE_BYTES == 0
-        and out.shape[-1] * out.itemsize % CACHE_LINE_BYTES == 0
-        for out in outputs
+        out.nbytes >= STREAMED_BYTES and accumulation_dtype(out.dtype) == out.dtype and in_lines(out) for out in outputs
     )

@@ -2,7 +2,8 @@
 
 Every step finds the whole table, in as many comparisons as there are logits, and then follows it: that a machine is in
 one state alone would save reading only where a head has more logits than a cache line. Heads share nothing, so a row on
-its own is shared out by heads, and no number of threads changes a bit. Arrays are flat.
+its own is shared out by heads, and no number of threads changes a bit. Arrays are flat. Heads of four states have
+kernels of their own, cpu_four.py and cpu_four_back.py.
 """
 
 from typing import Any
@@ -12,10 +13,13 @@ import torch
 from torch import Tensor
 
 from lra_mru.ops._cpu.arrays import BLOCK_ROWS, fill, flat, flat_output, helper, kernel, widen
-from lra_mru.ops._cpu.maths import LOG2_E, exp2
-from lra_mru.ops._cpu.memory import empty_like, flush, prefetch_ahead, store_row, streams
+from lra_mru.ops._cpu.maths import LOG2_E
+from lra_mru.ops._cpu.memory import empty_like, flush, in_lines, prefetch_ahead, store_row, streams
 from lra_mru.ops._cpu.threads import claim, share
+from lra_mru.ops.table_scan.cpu_four import forward_four
+from lra_mru.ops.table_scan.cpu_four_back import backward_four
 from lra_mru.ops.table_scan.cpu_noise import add_noise, gumbel
+from lra_mru.ops.table_scan.cpu_softmax import slopes, softmax
 from lra_mru.ops.table_scan.states import states_of
 
 BLOCK_HEADS = 16  # of a row on its own: whole cache lines, whatever the number of states
@@ -77,7 +81,6 @@ def _forward(
         i, first = unit // num_blocks, unit % num_blocks * block
         heads, c0 = min(block, K - first), first * n
         width = heads * n
-        w1, w2, w3 = np.uint64(width), np.uint64(2 * width), np.uint64(3 * width)
         for k in range(heads):
             now[k] = states[i * (L + 1) * K + first + k]
         for t in range(L):
@@ -93,11 +96,14 @@ def _forward(
                 s0, s1 = np.uint64(base + to * C), np.uint64(base + to1 * C)
                 s2, s3 = np.uint64(base + to2 * C), np.uint64(base + to3 * C)
                 if noisy:
-                    key = np.uint32(keys[r])
-                    add_noise(theta, zero, logits, s0, key, to * C + c0, width)
-                    add_noise(theta, w1, logits, s1, key, to1 * C + c0, width)
-                    add_noise(theta, w2, logits, s2, key, to2 * C + c0, width)
-                    add_noise(theta, w3, logits, s3, key, to3 * C + c0, width)
+                    for m in range(min(4, n - to)):
+                        entry, key = (to + m) * C + c0, np.uint32(keys[r])
+                        add_noise(theta, np.uint64(m * width), logits, np.uint64(r * n * C + entry), key, entry, width)
+                    w1, w2, w3 = (
+                        np.uint64((to1 - to) * width),
+                        np.uint64((to2 - to) * width),
+                        np.uint64((to3 - to) * width),
+                    )
                     if n > 4:
                         _compare(theta, np.int32(to), zero, w1, w2, w3, width, best, arrival)
                     else:
@@ -154,49 +160,6 @@ def _used_columns(
                     column[start + k] = x + gumbel(key, entries[np.uint64(lane) + k] + shift, x)
 
 
-@helper
-def _softmax(column: Any, lanes: Any, n: int, scale: Any, top: Any) -> None:
-    """column = softmax over its n rows, scale in units of log 2."""
-    for lane in range(np.uint64(lanes)):
-        top[lane] = column[lane]
-    for to in range(1, n):
-        start = np.uint64(to * lanes)
-        for lane in range(np.uint64(lanes)):
-            x = column[start + lane]
-            top[lane] = x if x > top[lane] or x != x else top[lane]
-    for to in range(n):
-        start = np.uint64(to * lanes)
-        for lane in range(np.uint64(lanes)):
-            column[start + lane] = exp2((column[start + lane] - top[lane]) * scale)
-    for lane in range(np.uint64(lanes)):
-        top[lane] = column[lane]
-    for to in range(1, n):
-        start = np.uint64(to * lanes)
-        for lane in range(np.uint64(lanes)):
-            top[lane] += column[start + lane]
-    for lane in range(np.uint64(lanes)):
-        top[lane] = 1 / top[lane]
-    for to in range(n):
-        start = np.uint64(to * lanes)
-        for lane in range(np.uint64(lanes)):
-            column[start + lane] *= top[lane]
-
-
-@helper
-def _slopes(column: Any, adjoint: Any, lanes: Any, n: int, sharpness: Any, mean: Any) -> None:
-    """column = sigma (adjoint - <sigma, adjoint>) / temperature, from sigma = column."""
-    for lane in range(np.uint64(lanes)):
-        mean[lane] = 0
-    for to in range(n):
-        start = np.uint64(to * lanes)
-        for lane in range(np.uint64(lanes)):
-            mean[lane] += column[start + lane] * adjoint[start + lane]
-    for to in range(n):
-        start = np.uint64(to * lanes)
-        for lane in range(np.uint64(lanes)):
-            column[start + lane] *= (adjoint[start + lane] - mean[lane]) * sharpness
-
-
 @kernel
 def _backward(
     todo: Any, L: int, K: int, n: int, block: int, stream: bool, noisy: bool, sharpness: Any, logits: Any, keys: Any,
@@ -229,7 +192,7 @@ def _backward(
                 first_step, stop, n, C, K, c0, heads, at_states, i * L, noisy, logits, keys, states, before, entries,
                 column, lanes,
             )  # fmt: skip
-            _softmax(column, lanes, n, scale, per_lane)
+            softmax(column, lanes, n, scale, per_lane)
             for t in range(stop - 1, first_step - 1, -1):
                 start, lane = np.uint64((i * L + t) * C + c0), (t - first_step) * heads
                 for c in range(np.uint64(width)):
@@ -239,10 +202,12 @@ def _backward(
                         arrival = np.int64(tau[start + np.uint64(k * n + j)])
                         carry[k * n + j] = now[k * n + arrival] if arrival < n else np.nan
                         adjoint[j * lanes + lane + k] = now[k * n + j]
-            _slopes(column, adjoint, lanes, n, sharpness, per_lane)
+            slopes(column, adjoint, lanes, n, sharpness, per_lane)
             for t in range(first_step, stop):
                 lane = (t - first_step) * heads
+                prefetch_ahead(dh, np.uint64((i * L + t) * C + c0), -C, width)
                 for to in range(n):
+                    prefetch_ahead(logits, np.uint64(((i * L + t) * n + to) * C + c0), -n * C, width)
                     for c in range(np.uint64(width)):
                         row[c] = 0
                     for k in range(heads):
@@ -277,10 +242,12 @@ def forward(
     states = torch.empty(batch, length + 1, heads, dtype=torch.uint8)
     states[:, 0] = states_of(h0.unflatten(1, (heads, num_states)))
     noisy, rows = _keys(keys)
-    share(
-        _forward, units, logits.numel(), length, heads, num_states, block, streams(h), noisy, flat(logits), rows,
-        flat(h0), flat_output(h), flat_output(tau), flat_output(states),
-    )  # fmt: skip
+    sizes, stream = (length, heads, num_states, block), streams(h)
+    arrays = noisy, flat(logits), rows, flat(h0), flat_output(h), flat_output(tau), flat_output(states)
+    if num_states == 4:
+        share(forward_four, units, logits.numel(), *sizes, stream, stream and in_lines(tau), *arrays)
+    else:
+        share(_forward, units, logits.numel(), *sizes, stream, *arrays)
     return h, tau, states
 
 
@@ -293,8 +260,8 @@ def backward(
     noisy, rows = _keys(keys)
     array_dtype = flat_output(dh0).dtype.type
     share(
-        _backward, units, 2 * logits.numel(), logits.shape[1], heads, num_states, block, streams(dlogits), noisy,
-        array_dtype(1 / temperature), flat(logits), rows, flat(tau), flat(states), flat(dh), flat_output(dlogits),
-        flat_output(dh0),
+        backward_four if num_states == 4 else _backward, units, 2 * logits.numel(), logits.shape[1], heads, num_states,
+        block, streams(dlogits), noisy, array_dtype(1 / temperature), flat(logits), rows, flat(tau), flat(states),
+        flat(dh), flat_output(dlogits), flat_output(dh0),
     )  # fmt: skip
     return dlogits, dh0

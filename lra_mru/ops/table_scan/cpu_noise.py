@@ -24,11 +24,11 @@ def _log(x: Any) -> Any:
 def _log_of(x: Any) -> Any:
     def by_bits(x: Any) -> Any:
         bits = np.float32(x).view(np.uint32)
-        exponent = np.int32(bits >> np.uint32(23)) - np.int32(127)
+        exponent = np.int32(np.int32(bits >> np.uint32(23)) - np.int32(127))
         mantissa = np.uint32((bits & np.uint32(0x7FFFFF)) | np.uint32(0x3F800000)).view(np.float32)
         high = mantissa > np.float32(1.4142135)
         mantissa = mantissa * np.float32(0.5) if high else mantissa
-        exponent = exponent + np.int32(1) if high else exponent
+        exponent = np.int32(exponent + np.int32(1)) if high else exponent
         s = (mantissa - np.float32(1)) / (mantissa + np.float32(1))  # log(m) = 2 atanh(s), |s| < 0.172
         q = s * s
         c0, c1, c2, c3, c4 = ATANH
