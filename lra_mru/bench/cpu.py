@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lra_mru.bench.timing import allocate, interleaved
-from lra_mru.make import make_mixer
 from lra_mru.mixers.bmru import BMRU
+from lra_mru.mixers.nfsm import NFSM
 from lra_mru.ops.bmru_scan import bmru_scan
 from lra_mru.ops.linear_scan import linear_scan
 from lra_mru.ops.selective_scan import selective_scan
@@ -142,12 +142,16 @@ def selective_against_loop(backward: bool) -> Comparison:
     return compare(name, shape, lambda: run(selective_scan), "loop in torch", lambda: run(loop), at_least=4.0, rounds=1)
 
 
-def mixer_against_gru(shape: tuple[int, int, int], at_least: float) -> Comparison:
-    _, length, width = shape
-    mixer = BMRU(
+def bmru_mixer(width: int, length: int) -> BMRU:
+    return BMRU(
         d_model=width, train_length=length, expand=1.0, min_openings_per_sequence=0.02, max_openings_per_step=0.5,
         share_slowest=0.5, alpha=1.0, carry_grad=0.0, learned_start=False,
     )  # fmt: skip
+
+
+def mixer_against_gru(shape: tuple[int, int, int], at_least: float) -> Comparison:
+    _, length, width = shape
+    mixer = bmru_mixer(width, length)
     gru = nn.GRU(width, width, batch_first=True)
     x, dy = torch.randn(shape).requires_grad_(), torch.randn(shape)
 
@@ -170,16 +174,19 @@ def table_forward(shape: tuple[int, int, int], num_states: int) -> Comparison:
 
 
 def nfsm_against_bmru(shape: tuple[int, int, int]) -> Comparison:
-    """The mixers as they ship, in training: an nfsm draws noise for every entry of its tables."""
-    mixers = {name: make_mixer(name, d_model=shape[2], train_length=shape[1]).train() for name in ("nfsm", "bmru")}
-    x, dy = torch.randn(shape).requires_grad_(), torch.randn(shape)
+    """In training: an nfsm draws noise for every entry of its tables."""
+    _, length, width = shape
+    nfsm = NFSM(
+        d_model=width, train_length=length, expand=1.0, num_states=4, temperature=0.5, table_std=1.0, spread_cost=0.03
+    )
+    bmru, x, dy = bmru_mixer(width, length), torch.randn(shape).requires_grad_(), torch.randn(shape)
 
-    def both(name: str) -> None:
-        mixers[name].zero_grad()
-        mixers[name](x)[0].backward(dy)
+    def both(mixer: nn.Module) -> None:
+        mixer.zero_grad()
+        mixer(x)[0].backward(dy)
 
     return compare(
-        "NFSM mixer forward + backward", shape, lambda: both("nfsm"), "BMRU mixer", lambda: both("bmru"), at_least=0.5
+        "NFSM mixer forward + backward", shape, lambda: both(nfsm), "BMRU mixer", lambda: both(bmru), at_least=0.5
     )
 
 
