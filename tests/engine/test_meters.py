@@ -81,7 +81,7 @@ def test_a_validation_is_no_data_time(clock):
 def test_a_run_no_longer_than_the_warm_up_reports_nothing_rather_than_something_wrong(clock):
     meter = Speedometer()
     train(meter, clock, [(1.0, 1.0)] * WARMUP_STEPS)
-    meter.test_batches.append((1.0, 10, 14))
+    meter.test_batches[""] = [(1.0, 10, 14)]
     figures = meter.throughput(world_size=1)
     assert figures["train_tokens_per_s"] is figures["step_ms"] is figures["data_ms_p80"] is None
     assert figures["measured_steps"] == 0

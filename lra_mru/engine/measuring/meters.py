@@ -32,7 +32,7 @@ class Speedometer(pl.Callback):
 
     def __init__(self) -> None:
         self.steps: deque[tuple[float, float, int, int]] = deque(maxlen=KEPT_STEPS)  # step s, data s, tokens, padded
-        self.test_batches: list[tuple[float, int, int]] = []  # s, tokens, padded; of this rank, like the steps
+        self.test_batches: dict[str, list[tuple[float, int, int]]] = {}  # by set: s, tokens, padded; of this rank
         self.memory = PeakMemory()
         self.joules: float | None = None  # of this rank's GPU, from the end of the warm-up to the end of training
         self._device = torch.device("cpu")
@@ -40,7 +40,7 @@ class Speedometer(pl.Callback):
         self._start: Mark = 0.0
         self._end: Mark = 0.0
         self._unread: deque[tuple[Mark, Mark, Mark, int, int]] = deque()  # end before, start, end, tokens, padded
-        self._unread_tests: deque[tuple[Mark, Mark, int, int]] = deque()
+        self._unread_tests: deque[tuple[Mark, Mark, int, int, str]] = deque()
         self._joules_before: float | None = None
         self._set = ""  # which one is being tested
 
@@ -86,7 +86,7 @@ class Speedometer(pl.Callback):
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
-        self._unread_tests.append((self._start, _now(trainer), batch.num_tokens, batch.num_padded_tokens))
+        self._unread_tests.append((self._start, _now(trainer), batch.num_tokens, batch.num_padded_tokens, self._set))
         self._take_in(wait=False)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -109,8 +109,8 @@ class Speedometer(pl.Callback):
 
     def throughput(self, world_size: int) -> dict[str, float | int | None]:
         """Medians over measured steps, with 20th and 80th percentiles; tokens of all ranks together. Test: all tokens
-        but those of the first batch over all of their time. None where nothing was measured: a life of a run that is
-        no longer than the warm-up measures nothing."""
+        over all of their time, without the first batch of a set that has more. None where nothing was measured: a life
+        of a run that is no longer than the warm-up measures nothing."""
         figures: dict[str, float | int | None] = {}
         self._take_in(wait=True)
         step_ms, data_ms = ([1e3 * step[column] for step in self.steps] for column in (0, 1))
@@ -118,7 +118,7 @@ class Speedometer(pl.Callback):
         figures |= {"train_padded_tokens_per_s": _percentiles(self._rates(world_size, column=3))[1]}
         figures |= _spread("step_ms", _percentiles(step_ms)) | _spread("data_ms", _percentiles(data_ms))
         figures |= {"measured_steps": len(self.steps), "warmup_steps": WARMUP_STEPS}
-        batches = self.test_batches[1:] or self.test_batches
+        batches = [batch for found in self.test_batches.values() for batch in found[1:] or found]
         seconds, tokens, padded = (sum(column) for column in zip(*batches, strict=True))
         figures |= {
             "eval_tokens_per_s": world_size * tokens / seconds,
@@ -140,8 +140,8 @@ class Speedometer(pl.Callback):
             before, start, end, tokens, padded = self._unread.popleft()
             self.steps.append((_seconds(start, end), _seconds(before, start), tokens, padded))
         while self._unread_tests and (wait or _passed(self._unread_tests[0][1])):
-            start, end, tokens, padded = self._unread_tests.popleft()
-            self.test_batches.append((_seconds(start, end), tokens, padded))
+            start, end, tokens, padded, name = self._unread_tests.popleft()
+            self.test_batches.setdefault(name, []).append((_seconds(start, end), tokens, padded))
 
     def _read(self) -> None:
         """Reads what the device counts since the warm-up; nothing before its end."""

@@ -83,7 +83,7 @@ class Rehearsal(pl.Callback):
         state_dict = strategy.lightning_module_state_dict()
         checkpoints.name = f".{uuid4().hex}.tmp"  # swept, if this process is killed meanwhile
         checkpoints.best = {"step": 0, "val/acc": values["val/acc"], "state_dict": state_dict}
-        meter.test_batches = [(1.0, row.num_tokens, row.num_padded_tokens)]
+        meter.test_batches = {"": [(1.0, row.num_tokens, row.num_padded_tokens)]}
         if not trainer.is_global_zero:
             return {}
         try:
