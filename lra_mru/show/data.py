@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from hydra import initialize_config_dir
 
-from lra_mru.engine.arguments import explain
 from lra_mru.engine.build import build
-from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.preflight import prepare
+from lra_mru.engine.sweep.overrides import compose_one
 from lra_mru.places import CONF
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
@@ -22,10 +19,7 @@ MOST_STEPS = 4_000_000  # and of these rows together
 def load(overrides: Sequence[str]) -> SequenceTask:
     """The task that train.py would train on, its data made and mapped. Raises ConfigError in one line."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        try:
-            cfg = compose("train", list(overrides))
-        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: of a choice without a name
-            raise ConfigError(explain(error, overrides)) from error
+        cfg = compose_one(list(overrides))
     task: SequenceTask = build(cfg.task, "task")
     prepare(task)
     return task

@@ -65,10 +65,6 @@ def compose_one(overrides: list[str]) -> DictConfig:
         HydraConfig.instance().set_config(cfg)  # protocol files are chosen by the names of model, task and budget
         plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
         OmegaConf.to_container(plain, resolve=True)
-    except (
-        HydraException,
-        OmegaConfBaseException,
-        ValueError,
-    ) as error:  # ValueError: Hydra's, of a choice without a name
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: of a choice without a name
         raise ConfigError(explain(error, overrides)) from error
     return plain

@@ -20,6 +20,7 @@ from lra_mru.ops.table_scan.cpu_four import forward_four
 from lra_mru.ops.table_scan.cpu_four_back import backward_four
 from lra_mru.ops.table_scan.cpu_noise import add_noise, gumbel
 from lra_mru.ops.table_scan.cpu_softmax import slopes, softmax
+from lra_mru.ops.table_scan.cpu_units import heads_of
 from lra_mru.ops.table_scan.states import states_of
 
 BLOCK_HEADS = 16  # of a row on its own: whole cache lines, whatever the number of states
@@ -78,8 +79,7 @@ def _forward(
     arrival, now, zero = np.empty(most, np.int32), np.empty(block, np.int64), np.uint64(0)
     unit = claim(todo)
     while unit >= 0:
-        i, first = unit // num_blocks, unit % num_blocks * block
-        heads, c0 = min(block, K - first), first * n
+        i, first, heads, c0 = heads_of(unit, num_blocks, block, K, n)
         width = heads * n
         for k in range(heads):
             now[k] = states[i * (L + 1) * K + first + k]
@@ -181,8 +181,7 @@ def _backward(
     scale = sharpness * type(sharpness)(LOG2_E)
     unit = claim(todo)
     while unit >= 0:
-        i, first = unit // num_blocks, unit % num_blocks * block
-        heads, c0 = min(block, K - first), first * n
+        i, first, heads, c0 = heads_of(unit, num_blocks, block, K, n)
         width, at_states = heads * n, i * (L + 1) * K + first
         fill(carry, 0)
         for first_step in range((L - 1) // BLOCK_ROWS * BLOCK_ROWS, -1, -BLOCK_ROWS):

@@ -11,6 +11,7 @@ from lra_mru.ops._cpu.arrays import helper, kernel, widen
 from lra_mru.ops._cpu.memory import flush, prefetch_ahead, store_row
 from lra_mru.ops._cpu.threads import claim
 from lra_mru.ops.table_scan.cpu_noise import add_noise
+from lra_mru.ops.table_scan.cpu_units import heads_of
 
 
 @helper
@@ -55,8 +56,7 @@ def forward_four(
     table, ones = words.view(np.uint8), hot.view(np.uint8)
     unit = claim(todo)
     while unit >= 0:
-        i, first = unit // num_blocks, unit % num_blocks * block
-        heads, c0 = min(block, K - first), 4 * first
+        i, first, heads, c0 = heads_of(unit, num_blocks, block, K, 4)
         width = 4 * heads
         pieces = 1 if heads == K else n  # of a step's logits, in memory
         for k in range(heads):

@@ -13,6 +13,7 @@ from lra_mru.ops._cpu.memory import flush, prefetch_ahead, start_of_reversed, st
 from lra_mru.ops._cpu.threads import claim
 from lra_mru.ops.table_scan.cpu_noise import gumbel
 from lra_mru.ops.table_scan.cpu_softmax import slopes, softmax
+from lra_mru.ops.table_scan.cpu_units import heads_of
 
 
 @intrinsic
@@ -100,8 +101,7 @@ def backward_four(
     scale = sharpness * type(sharpness)(LOG2_E)
     unit = claim(todo)
     while unit >= 0:
-        i, first = unit // num_blocks, unit % num_blocks * block
-        heads, c0 = min(block, K - first), 4 * first
+        i, first, heads, c0 = heads_of(unit, num_blocks, block, K, 4)
         width = 4 * heads
         pieces = 1 if heads == K else n  # of a step's logits, in memory
         fill(carry, 0)
