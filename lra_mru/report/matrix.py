@@ -29,8 +29,10 @@ class Line:
 
 
 def make_matrix(sections: Sequence[Section]) -> list[Line]:
-    """Lines in the order of the sections; a section without a row of several seeds has none."""
-    chosen = [(section, cells) for section in sections if (cells := _cells(section))]
+    """Lines in the order of the sections, of those in which several models have rows of several seeds: the others
+    compare nothing, and have lines only while there is no such section."""
+    known = [(section, cells) for section in sections if (cells := _cells(section))]
+    chosen = [(section, cells) for section, cells in known if len(cells) > 1] or known
     names = short_names([section for section, _ in chosen])
     return [
         Line(section=section, metric=metric, name=name, cells=cells, best=_best(section, cells, metric))

@@ -69,13 +69,14 @@ class Row:
         return "; ".join(sorted({record.skipped.get(metric, "not asked for") for record in missing})) or None
 
     def seeds_above(self, floor: float, metric: str) -> tuple[int, int] | None:
-        """(k, n): k of n seeds lie above the floor by more than two standard errors of so many sequences."""
-        above = [
-            record.metrics[metric] > floor + 2 * math.sqrt(floor * (1 - floor) / num_sequences(record, metric))
-            for record in self.records
-            if metric in record.metrics
-        ]
-        return (sum(above), len(above)) if above else None
+        """(k, n): k of n seeds lie above the floor by more than two standard errors of so many sequences, or are proven
+        right at every length. None where that cannot be told of any: no accuracy would lie above with so few."""
+        tested = [record for record in self.records if metric in record.metrics]
+        bars = {record.seed: least_above(floor, num_sequences(record, metric)) for record in tested}
+        if not any(bars[record.seed] < 1 or record.seed in self.proven_seeds for record in tested):
+            return None
+        above = [r.metrics[metric] > bars[r.seed] or r.seed in self.proven_seeds for r in tested]
+        return sum(above), len(above)
 
     def settings(self) -> dict[str, str]:
         """What the config computes, with dotted keys."""
@@ -105,6 +106,11 @@ def num_sequences(record: Record, metric: str) -> int:
     else:
         rows = task.get("num_test")
     return min(rows or num_examples(record, metric), num_examples(record, metric))
+
+
+def least_above(floor: float, num_sequences: int) -> float:
+    """The accuracy that an accuracy must exceed to lie above the floor; 1 or more where none can."""
+    return floor + 2 * math.sqrt(floor * (1 - floor) / num_sequences)
 
 
 def grouped(members: Iterable[Any], key: Callable[[Any], object]) -> list[tuple]:

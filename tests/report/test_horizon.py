@@ -105,3 +105,14 @@ def test_all_failing_lengths_stand_in_one_table_with_the_published_ones_below(re
 def test_one_monoid_alone_makes_no_such_table(results, write_record) -> None:
     write_record(**SPEC, failing_length=measured(100)[0])
     assert "## Failing lengths" not in write_leaderboard(results).read_text()
+
+
+def test_two_sequences_are_above_no_floor_but_a_proof_is(results, write_record) -> None:
+    config = {"task": {"eval_lengths": [3000], "eval_examples": [2]}}
+    all_right = {"test/acc@3000": 1.0, "test/num_examples@3000": 2}
+    common = {"floors": {"latest_symbol": 0.55}, "config": config, "metrics": all_right}
+    certificate(write_record(**common, best_weights_sha256="abc"))
+    write_record(**common, model="hybrid")
+    page = write_leaderboard(results).read_text()
+    assert page.count("| 1 of 1 | 1 of 1 | [∞]") == page.count("| 1 of 1 | — | — |") == 1
+    assert "- Sequences at 3,000 are too few for any accuracy to lie above the floor; a proof does\n" in page

@@ -80,6 +80,16 @@ def test_rows_of_one_seed_stay_out_and_the_page_says_so(results: Path, write_rec
     assert readme_block(results).count("| task | bmru |") == 1
 
 
+def test_a_task_of_one_model_has_a_line_only_while_no_task_compares(results: Path, write_record: WriteRecord) -> None:
+    for seed in range(2):
+        write_record(task="adding", seed=seed)
+    assert [line.name for line in make_matrix(sections(results))] == ["adding"]
+    for model in ("bmru", "lru"):
+        write_record(model=model, seed=0)
+        write_record(model=model, seed=1)
+    assert [line.name for line in make_matrix(sections(results))] == ["copy_first"]
+
+
 def test_of_several_configurations_validation_chooses(results: Path, write_record: WriteRecord) -> None:
     for seed in range(2):
         write_record(config_hash="0000000a", seed=seed, metrics={"val/acc": 0.8, "test/acc": 0.9})
@@ -92,7 +102,8 @@ def test_of_several_configurations_validation_chooses(results: Path, write_recor
 def test_nothing_is_bold_at_the_floor_and_some_seeds_are_counted(results: Path, write_record: WriteRecord) -> None:
     for seed in range(3):
         write_record(model="lru", seed=seed, metrics={"test/acc": 0.125})
-        write_record(model="mamba", seed=seed, metrics={"test/acc": 0.125}, task="listops")
+        for model in ("lru", "mamba"):
+            write_record(model=model, seed=seed, metrics={"test/acc": 0.125}, task="listops")
         write_record(model="bmru", seed=seed, metrics={"test/acc": 0.9 if seed else 0.125})
     first, second = make_matrix(sections(results))
     assert (first.best, second.best) == ({"bmru"}, frozenset())

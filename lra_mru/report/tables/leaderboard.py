@@ -22,7 +22,8 @@ EXPLANATION = """\
   every answer of every seed is right, (≥ ...) is the 95 % bound that the number of test sequences allows.
 - Rows are sorted by accuracy at the longest length evaluated, then at the trained one, then by name.
 - *Seeds above floor* counts seeds that beat the best floor by more than two standard errors of a test set of so many
-  sequences. A floor is what a shortcut reaches without the model; published rows are not ours; neither is ranked.
+  sequences, or that are proven right at every length. A floor is what a shortcut reaches without the model; published
+  rows are not ours; neither is ranked.
 - *Which is better* gives the probability that a row beats a column: Student's t over seeds (Welch), with the noise of
   the finite test set added. 50 % is a coin; between 2.5 % and 97.5 % two models cannot be told apart.
 - Speed and peak memory depend on the machine, so each machine has a line of its own (medians over seeds; training

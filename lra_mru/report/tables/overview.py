@@ -14,7 +14,7 @@ EXPLANATION = (
     "not beat with a probability of 97.5 % (Welch's t over seeds, with the noise of the finite test set added). *k of "
     "n*: only so many seeds are above the floor; *dirty*: with uncommitted code. —: no row of several seeds, or a "
     "length that the model cannot read. A task that is tested at other lengths than the trained one has two lines: the "
-    "trained length and the longest."
+    "trained length and the longest. Tasks on which a single model has several seeds are left to their own sections."
 )
 PROOF = "*∞ k of n*: so many seeds are proven right at every length, by a walk over all states that they can reach."
 NO_MATRIX = f"No row has {MIN_SEEDS} seeds yet: as soon as one has, an overview of tasks and models stands here.\n"
