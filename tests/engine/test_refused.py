@@ -12,6 +12,7 @@ from lra_mru.engine.build import build
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.preflight import check
 from lra_mru.engine.preflight.ranges import RANGES, _leaves, _matches, check_ranges
+from lra_mru.engine.sweep.overrides import compose_one
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,16 @@ def test_a_key_that_would_do_nothing_and_a_choice_that_is_none_are_named(compose
         check(composed("model=hybrid", "task=copy_first", override), "copy_first")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["seed=1", "budget.steps=5", "budget.val_every_steps=5"])
+def test_a_budget_that_lives_in_protocols_is_refused_for_tasks_without_one(composed, override):
+    message = "budget=long: task=listops has none; there is one for copy_first, delayed_mnist, flip_flop"
+    words = ["task=listops", "budget=long", override]
+    with pytest.raises(ConfigError, match=message):
+        check(composed(*words), "listops")
+    with pytest.raises(ConfigError, match=message):  # sweeps, the queue and `show`
+        compose_one(words)
 
 
 @pytest.mark.parametrize(

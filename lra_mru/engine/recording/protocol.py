@@ -38,6 +38,18 @@ def budget_of(cfg: DictConfig, task: str) -> str:
     return name if followed else CUSTOM
 
 
+def check_budget(cfg: DictConfig, task: str) -> None:
+    """A budget that leaves its steps (???) to the protocols is one of the tasks that have such a protocol.
+
+    Raises: ConfigError in one line that names them
+    """
+    budget = cfg.budget
+    if isinstance(budget, DictConfig) and any(OmegaConf.is_missing(budget, key) for key in budget):
+        found = {path.stem for folder in _folders() for path in (folder / "protocol").glob(f"*_{budget.name}.yaml")}
+        tasks = ", ".join(sorted(name.removesuffix(f"_{budget.name}") for name in found))
+        raise ConfigError(f"budget={budget.name}: task={task} has none; there is one for {tasks}")
+
+
 def named(group: str, name: str) -> dict[str, Any]:
     """The content of <group>/<name>.yaml, of this suite or of the user's --config-dir; empty if there is none.
 

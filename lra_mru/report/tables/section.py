@@ -69,7 +69,8 @@ def _notes(section: Section) -> str:
     floor = section.best_floor()
     for metric in metrics:
         if floor is not None and all(least_above(floor, few) >= 1 for few in section.num_sequences(metric)):
-            lines.append(f"- Sequences {where(metric, section)} are too few for any accuracy to lie above the floor; a proof does")
+            place = where(metric, section)
+            lines.append(f"- Sequences {place} are too few for any accuracy to lie above the floor; a proof does")
     for trials, rows in grouped(section.rows, lambda row: max(record.trials for record in row.records)):
         if trials > 1:
             lines.append(f"- {', '.join(map(section.label, rows))}: one of {trials} trials of a sweep")
