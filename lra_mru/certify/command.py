@@ -17,13 +17,13 @@ from data_prep.common.arguments import OneLineParser
 from data_prep.common.json_files import read_json
 from data_prep.common.output import put_line
 from lra_mru import files
-from lra_mru.certify.certificate import REPEATED, certify, holds, sentences
-from lra_mru.certify.model_machine import ModelMachine
+from lra_mru.certify.certificate import REPEATED, certify, evaluations, sentences
 from lra_mru.certify.run import Run, load_run
 from lra_mru.certify.walk import walk
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.recording.provenance import code_version
 from lra_mru.engine.saving.attempts import Attempt
+from lra_mru.records.proof import holds
 from lra_mru.tasks.generated import GeneratedTask
 
 SHOWN_EVERY_S = 1.0
@@ -60,10 +60,10 @@ def facts(run: Run, max_states: int, max_seconds: float, batch: int) -> dict[str
     """The certificate's content. Raises ValueError for a task or a model that is no finite machine."""
     if not isinstance(run.task, GeneratedTask):
         raise ValueError(f"task={run.task.name} is no finite machine of tokens: nothing to prove")
-    task, model = run.task.machine(), ModelMachine(run.model)
-    found = walk(model, task, max_states=max_states, max_seconds=max_seconds, batch=batch, progress=_Progress().show)
+    task, models = run.task.machine(), evaluations(run.model, batch)
+    found = walk(models, task, max_states=max_states, max_seconds=max_seconds, batch=batch, progress=_Progress().show)
     names = {"task": run.task.name, "variant": run.task.variant, "weights_sha256": run.weights_sha256}
-    return names | certify(found, run.model, task, batch=batch) | {"git": code_version()}
+    return names | certify(found, run.model, task) | {"git": code_version()}
 
 
 def place(run: Run) -> Path:

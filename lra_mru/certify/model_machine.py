@@ -31,17 +31,18 @@ class Step(NamedTuple):
 class ModelMachine:
     """Steps of a model from states given as codes. Works in the model's dtype, on its device.
 
+    batch:   most states that are computed at a time; None: all that are given
     Raises:  ValueError for a model with states that are real numbers
     """
 
-    def __init__(self, model: SequenceModel) -> None:
+    def __init__(self, model: SequenceModel, batch: int | None = None) -> None:
         if model.bidirectional:
             raise ValueError("the model reads both ways: it has no states; train it with model.bidirectional=false")
         if model.pooling == "mean":
             raise ValueError("pooling=mean keeps a mean, a real number: train the model with model.pooling=last")
         if model.spec.kind != "tokens":
             raise ValueError("inputs are vectors: the alphabet is not finite")
-        self.model = model.eval()
+        self.model, self.batch = model.eval(), batch
         self.inputs: dict[Mixer, Tensor] = {}  # (F, D) of each mixer in the step that is taken
         self.widths = [mixer.encode_state(mixer.initial_state(1)).shape[1] for mixer in model.mixers()]
 
@@ -51,6 +52,11 @@ class ModelMachine:
 
     def step(self, codes: Codes, letters: NDArray[np.int64]) -> Step:
         """codes (F, K), letters (F,)."""
+        size = self.batch or len(codes)
+        pieces = [self._step(codes[at : at + size], letters[at : at + size]) for at in range(0, len(codes), size)]
+        return Step(*map(np.concatenate, zip(*pieces, strict=True)))
+
+    def _step(self, codes: Codes, letters: NDArray[np.int64]) -> Step:
         hooks = [mixer.register_forward_pre_hook(self._see) for mixer in self.model.mixers()]
         try:
             with torch.inference_mode():

@@ -1,7 +1,11 @@
-"""Every pair (model state, task state) that some word reaches, breadth first from the start."""
+"""Every pair (model state, task state) that some word reaches, breadth first from the start.
+
+A step is taken by several evaluations of the model, which round differently: in another dtype, at another batch size.
+Where they differ, the walk follows each: what it shows of every word holds whichever of them takes any of its steps.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +26,10 @@ class Walk:
     parents, letters:   (P,) the pair and the letter by which it was found first, so along a shortest word
     depths:             (P,) letters of that word
     sources, by, targets, wrong: (E,) each step from an expanded pair: its pair, letter, next pair, and whether the
-                        model's answer is not the task's
-    min_gap, min_margin: the smallest met wherever an answer is asked for, and anywhere
+                        model's answer is not the task's. Once by the first evaluation, and again by each that differs
+    num_steps:          pairs of an expanded pair and a letter
+    differing:          of each evaluation, how many steps it takes otherwise than the first, by next pair or by answer
+    gaps, margins:      of each evaluation the smallest met, wherever an answer is asked for, and anywhere
     closed:             whether every pair was expanded: then nothing else can be reached, by a word of any length
     limit:              what ended a walk that is not closed
     """
@@ -37,8 +43,10 @@ class Walk:
     by: NDArray[np.int64]
     targets: NDArray[np.int64]
     wrong: NDArray[np.bool_]
-    min_gap: float
-    min_margin: float
+    num_steps: int
+    differing: list[int]
+    gaps: list[float]
+    margins: list[float]
     closed: bool
     limit: str = ""
 
@@ -59,16 +67,41 @@ class _Found:
     codes: list[Codes] = field(default_factory=list)
     rows: list[tuple[int, int, int, int]] = field(default_factory=list)  # task state, parent, letter, depth
 
-    def add(self, key: bytes, codes: Codes, row: tuple[int, int, int, int]) -> int:
-        number = self.index.setdefault(key, len(self.rows))
+    def add(self, codes: Codes, row: tuple[int, int, int, int]) -> int:
+        number = self.index.setdefault(codes.tobytes() + row[0].to_bytes(8, "little"), len(self.rows))
         if number == len(self.rows):
             self.codes.append(codes)
             self.rows.append(row)
         return number
 
 
+class _Evaluations:
+    """Takes steps in every evaluation; keeps how often each differs from the first, and the smallest gap and margin."""
+
+    def __init__(self, models: Sequence[ModelMachine]) -> None:
+        self.models, self.differing = models, [0] * len(models)
+        self.gaps, self.margins = [np.inf] * len(models), [np.inf] * len(models)
+
+    def steps(
+        self, codes: Codes, letters: NDArray[np.int64], answers: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], Codes, NDArray[np.bool_]]]:
+        """codes (F, K), letters (F,), the right answers (F,) -> all steps as the first takes them, then those that
+        another takes otherwise: which of the F, the codes after them, and whether they answer wrongly."""
+        asked, first = answers != NO_TARGET, None
+        for number, model in enumerate(self.models):
+            done = model.step(codes, letters)
+            wrong = asked & (done.answers != answers)
+            first = first or (done.codes, wrong)
+            other = (done.codes != first[0]).any(axis=1) | (wrong != first[1])
+            self.differing[number] += int(other.sum())
+            self.gaps[number] = min(self.gaps[number], float(done.gaps[asked].min(initial=np.inf)))
+            self.margins[number] = min(self.margins[number], float(done.margins.min()))
+            which = np.flatnonzero(other) if number else np.arange(len(codes))
+            yield which, done.codes[which], wrong[which]
+
+
 def walk(
-    model: ModelMachine,
+    models: Sequence[ModelMachine],
     task: Machine,
     *,
     max_states: int,
@@ -78,41 +111,32 @@ def walk(
 ) -> Walk:
     """Walks until nothing new is reached, or a limit is met.
 
-    batch: steps that are computed at a time
+    models: evaluations of one model; the first is the one that the others are compared with
+    batch:  steps that are computed at a time
     Raises: ValueError for a limit or a batch below 1
     """
     for name, value in {"max_states": max_states, "max_seconds": max_seconds, "batch": batch}.items():
         if not value >= 1:
             raise ValueError(f"{name}={value} must be at least 1")
     began = time.monotonic()
-    found, start = _Found(), model.start()
-    found.add(start[0].tobytes() + bytes(8), start[0], (0, START, START, 0))
-    edges: list[tuple[NDArray[np.int64], ...]] = []
-    wrong: list[NDArray[np.bool_]] = []
-    min_gap = min_margin = np.inf
-    first, depth, limit = 0, 0, ""
+    found, taken = _Found(), _Evaluations(models)
+    found.add(models[0].start()[0], (0, START, START, 0))
+    edges: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
+    first, depth, num_steps, limit = 0, 0, 0, ""
     while first < len(found.rows) and not limit:  # one level of the breadth-first search
         level = np.arange(first, len(found.rows))
         task_states = np.array([found.rows[pair][0] for pair in level])
-        allowed = task.step[task_states] != NO_STATE
-        which, letters = np.nonzero(allowed)
-        sources = level[which]
+        which, letters = np.nonzero(task.step[task_states] != NO_STATE)
         progress(f"{len(found.rows):,} states, frontier {len(level):,}, depth {depth}")
-        for at in range(0, len(sources), batch):
-            source, letter = sources[at : at + batch], letters[at : at + batch]
-            done = model.step(np.stack([found.codes[pair] for pair in source]), letter)
-            state = task_states[which[at : at + batch]]
-            after, answer = task.step[state, letter], task.answer[state, letter]
-            asked = answer != NO_TARGET
-            min_margin = min(min_margin, float(done.margins.min()))
-            min_gap = min(min_gap, float(done.gaps[asked].min(initial=np.inf)))
-            keys = np.concatenate([done.codes.view(np.uint8), after[:, None].view(np.uint8)], axis=1)
-            target = [
-                found.add(key.tobytes(), codes, (int(s), int(p), int(a), depth + 1))
-                for key, codes, s, p, a in zip(keys, done.codes, after, source, letter, strict=True)
-            ]
-            edges.append((source, letter, np.array(target)))
-            wrong.append(asked & (done.answers != answer))
+        for at in range(0, len(which), batch):
+            source, letter = level[which[at : at + batch]], letters[at : at + batch]
+            state, codes = task_states[which[at : at + batch]], np.stack([found.codes[pair] for pair in source])
+            num_steps += len(source)
+            for rows, after, wrong in taken.steps(codes, letter, task.answer[state, letter]):
+                goals = task.step[state[rows], letter[rows]].tolist()
+                names = zip(goals, source[rows].tolist(), letter[rows].tolist(), strict=True)
+                target = [found.add(c, (*name, depth + 1)) for c, name in zip(after, names, strict=True)]
+                edges.append((source[rows], letter[rows], np.array(target, dtype=np.int64), wrong))
             if len(found.rows) > max_states:
                 limit = f"{max_states:,} states"
             elif time.monotonic() - began > max_seconds:
@@ -121,7 +145,7 @@ def walk(
                 break
         first, depth = int(level[-1]) + 1, depth + 1
     table = np.array(found.rows)
-    sources, by, targets = (np.concatenate(column) for column in zip(*edges, strict=True))
+    sources, by, targets, wrongs = (np.concatenate(column) for column in zip(*edges, strict=True))
     return Walk(
         codes=np.stack(found.codes),
         task_states=table[:, 0],
@@ -131,29 +155,11 @@ def walk(
         sources=sources,
         by=by,
         targets=targets,
-        wrong=np.concatenate(wrong),
-        min_gap=min_gap,
-        min_margin=min_margin,
+        wrong=wrongs,
+        num_steps=num_steps,
+        differing=taken.differing,
+        gaps=taken.gaps,
+        margins=taken.margins,
         closed=first >= len(found.rows) and not limit,
         limit=limit,
     )
-
-
-def disagreeing(found: Walk, model: ModelMachine, task: Machine, *, batch: int) -> tuple[int, float, float]:
-    """Steps that another evaluation (dtype, batch size) of the model takes otherwise, by next state or by answer.
-
-    Returns: their number, and the smallest gap and margin of that evaluation
-    """
-    number, min_gap, min_margin = 0, np.inf, np.inf
-    for at in range(0, len(found.sources), batch):
-        rows = slice(at, at + batch)
-        source, letter = found.sources[rows], found.by[rows]
-        done = model.step(found.codes[source], letter)
-        answer = task.answer[found.task_states[source], letter]
-        asked = answer != NO_TARGET
-        moved = (done.codes != found.codes[found.targets[rows]]).any(axis=1)
-        judged = (asked & (done.answers != answer)) != found.wrong[rows]
-        number += int((moved | judged).sum())
-        min_gap = min(min_gap, float(done.gaps[asked].min(initial=np.inf)))
-        min_margin = min(min_margin, float(done.margins.min()))
-    return number, min_gap, min_margin

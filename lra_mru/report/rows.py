@@ -10,10 +10,9 @@ from statistics import fmean, median
 from typing import Any
 
 from lra_mru.records.naming import computed
+from lra_mru.records.proof import proves
 from lra_mru.report.load import Record
 from lra_mru.report.stats import CONFIDENCE, Summary, summarise
-
-PROVEN = "every word"  # the grade of a certificate that holds at every length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class Row:
     @property
     def proven_seeds(self) -> list[int]:
         """Seeds with a certificate that they are right on every word, at every length."""
-        return [r.seed for r in self.records if r.certificate and r.certificate["grade"] == PROVEN]
+        return [r.seed for r in self.records if r.certificate and proves(r.certificate)]
 
     def skipped(self, metric: str) -> str | None:
         """Why seeds have no such metric; None if all have it."""

@@ -11,13 +11,14 @@ import torch
 from support import ROOT, assert_refused_in_one_line
 
 import lra_mru
-from lra_mru.certify.certificate import holds
+from lra_mru.certify.certificate import evaluations
 from lra_mru.certify.command import facts, main
 from lra_mru.certify.model_machine import ModelMachine
 from lra_mru.certify.run import Run
 from lra_mru.certify.verdict import judge
 from lra_mru.certify.walk import Walk, walk
 from lra_mru.engine.build import build
+from lra_mru.records.proof import holds, proves
 from lra_mru.report import __main__ as report
 from lra_mru.tasks.machine import NO_STATE
 
@@ -83,7 +84,7 @@ def test_a_walk_agrees_with_the_model_on_random_words(task):
     torch.manual_seed(0)
     model = lra_mru.make_model("bmru", spec=task.spec, d_model=8, depth=2, block_params=40).eval()
     machine = task.machine()
-    found = walk(ModelMachine(model), machine, max_states=5000, max_seconds=60, batch=64, progress=print)
+    found = walk([ModelMachine(model)], machine, max_states=5000, max_seconds=60, batch=64, progress=print)
     step = {(s, a): (t, w) for s, a, t, w in zip(found.sources, found.by, found.targets, found.wrong, strict=True)}
     words = task.train_set().__getitems__(list(range(40)))
     answers = model(words.inputs)[:, :, :].argmax(-1).numpy()
@@ -112,6 +113,48 @@ def test_a_limit_leaves_it_open(task, limits, monkeypatch):
     assert "the walk met a limit" in found["claim"]
 
 
+class Rounded(ModelMachine):
+    """An evaluation in which one step comes out otherwise: a letter that the model ignores closes no gate."""
+
+    def step(self, codes, letters):
+        done = super().step(codes, letters)
+        done.codes[letters == IGNORE_1] = -done.codes[letters == IGNORE_1]
+        return done
+
+
+def test_where_evaluations_differ_the_walk_follows_each(task, monkeypatch):
+    """Of a right model and one that errs by rounding alone, the mixture fails; no whole word shows it."""
+    model, machine = by_hand(task), task.machine()
+    both = [ModelMachine(model), Rounded(model)]
+    found = walk(both, machine, max_states=1000, max_seconds=60, batch=7, progress=print)
+    assert found.closed
+    assert found.differing[0] == 0 < found.differing[1]
+    assert len(found.sources) == found.num_steps + found.differing[1]
+    assert found.wrong.any()
+    monkeypatch.setattr("lra_mru.certify.command.evaluations", lambda model, batch: [*both, both[0]])
+    said = certificate(model, task)
+    assert (said["grade"], said["claim"]) == (
+        "open", "nothing is proven: words fail in a mixture of evaluations alone: rounding decides",
+    )  # fmt: skip
+    assert said["other_batch_size"]["disagreeing_steps"] == found.differing[1]
+
+
+def test_steps_in_pieces_are_the_same_steps(task):
+    usual, smaller, double = evaluations(by_hand(task), batch=3)
+    codes, letters = np.repeat(usual.start(), 5, axis=0), np.arange(5)
+    for other in (smaller, double):
+        for one, two in zip(usual.step(codes, letters), other.step(codes, letters), strict=True):
+            assert np.allclose(one, two, atol=1e-6)
+    assert (smaller.batch, double.model.head.weight.dtype) == (1, torch.float64)
+
+
+@pytest.mark.parametrize(("schema", "differing", "proven"), [(1, 0, True), (1, 1, False), (2, 1, True)])
+def test_an_old_certificate_proves_nothing_where_rounding_decides(schema, differing, proven):
+    found = {"schema": schema, "grade": "every word", "float64": {"disagreeing_steps": differing}}
+    assert proves(found) == holds(found) == proven
+    assert not proves(found | {"grade": "from length n"})
+
+
 def walked(edges, wrong=()):
     """A closed walk of these (source, target) steps; pair 0 is the start."""
     sources, targets = np.array(edges).T
@@ -123,7 +166,8 @@ def walked(edges, wrong=()):
     return Walk(
         codes=np.zeros((num, 1), dtype=np.int8), task_states=np.zeros(num, dtype=int), parents=parents,
         letters=np.zeros(num, dtype=int), depths=depths, sources=sources, by=np.zeros(len(edges), dtype=int),
-        targets=targets, wrong=np.isin(np.arange(len(edges)), wrong), min_gap=1.0, min_margin=1.0, closed=True,
+        targets=targets, wrong=np.isin(np.arange(len(edges)), wrong), num_steps=len(edges), differing=[0],
+        gaps=[1.0], margins=[1.0], closed=True,
     )  # fmt: skip
 
 

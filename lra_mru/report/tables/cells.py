@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import Any
 
+from lra_mru.records.proof import proves
 from lra_mru.report.load import ACC, Record
-from lra_mru.report.rows import PROVEN, Row
+from lra_mru.report.rows import Row
 from lra_mru.report.sections import Section
 
 FOLDERS = re.compile(r" (results|runs)_dir=\S+")  # where a run puts its files: everyone's own affair
@@ -109,11 +111,17 @@ def _shown(learned: Sequence[float], measured: Sequence[dict]) -> str:
 
 
 def proof(row: Row) -> str:
-    """For each seed with a certificate a link to it: the infinity sign, or "no" if words were found that fail."""
+    """For each seed with a certificate a link: ∞ right at every length, "no" words were found that fail, ? neither
+    is known: the walk met its limit, or rounding decides."""
     return " ".join(f"[{sign}]({place})" for sign, place in proofs(row)) or "—"
 
 
 def proofs(row: Row) -> list[tuple[str, str]]:
     """For each seed with a certificate the sign and the link."""
-    proven = [(r.certificate["grade"] == PROVEN, r.link.removesuffix(".json")) for r in row.records if r.certificate]
-    return [("∞" if every else "no", f"{place}.certificate.json") for every, place in proven]
+    return [
+        (_sign(r.certificate), f"{r.link.removesuffix('.json')}.certificate.json") for r in row.records if r.certificate
+    ]
+
+
+def _sign(certificate: dict[str, Any]) -> str:
+    return "∞" if proves(certificate) else "no" if certificate.get("wrong_steps", 1) else "?"

@@ -31,7 +31,8 @@ EXPLANATION = """\
   recurrent state do not.
 - *Failing length* is the shortest length at which fewer sequences than the bar are right throughout: the median of the
   seeds that pass the bar at the trained length. *Right at every length*: ∞ links to the certificate of a walk over all
-  states that the model can reach (`python -m lra_mru.certify`); *no* to one that found words on which it fails.
+  states that the model can reach (`python -m lra_mru.certify`); *no* to one that found words on which it fails, ? to
+  one that met its limit, or in which rounding decides.
 - *dirty* marks seeds that ran from a working tree with uncommitted changes. Budget `full` is a task's whole protocol,
   `quick` is minutes on a CPU, `long` is quick's training with tests at far greater lengths, `custom` is none of them.
 
