@@ -67,8 +67,8 @@ def sentences(certificate: dict[str, Any]) -> list[str]:
     lines = [
         f"{c['claim']}",
         f"  {c['states']:,} states, {c['steps']:,} steps between them, {c['wrong_steps']:,} wrong; depth {c['depth']}",
-        f"  smallest margin {c['smallest_margin']:.3g}, smallest logit gap {c['smallest_logit_gap']:.3g}; in float64 "
-        f"{c['float64']['disagreeing_steps']:,} steps differ, at another batch size "
+        f"  smallest margin {_number(c['smallest_margin'])}, smallest logit gap {_number(c['smallest_logit_gap'])}; in "
+        f"float64 {c['float64']['disagreeing_steps']:,} steps differ, at another batch size "
         f"{c['other_batch_size']['disagreeing_steps']:,}",
     ]
     for example in c["counterexamples"][:3]:
@@ -88,3 +88,7 @@ def _shown(word: list[int], model: SequenceModel, task: Machine) -> dict[str, An
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3g}"

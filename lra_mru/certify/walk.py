@@ -86,10 +86,15 @@ class _Evaluations:
         self, codes: Codes, letters: NDArray[np.int64], answers: NDArray[np.int64]
     ) -> Iterator[tuple[NDArray[np.int64], Codes, NDArray[np.bool_]]]:
         """codes (F, K), letters (F,), the right answers (F,) -> all steps as the first takes them, then those that
-        another takes otherwise: which of the F, the codes after them, and whether they answer wrongly."""
+        another takes otherwise: which of the F, the codes after them, and whether they answer wrongly.
+
+        Raises: ValueError where the model answers NaN
+        """
         asked, first = answers != NO_TARGET, None
         for number, model in enumerate(self.models):
             done = model.step(codes, letters)
+            if np.isnan(done.gaps).any() or np.isnan(done.margins).any():
+                raise ValueError("the model answers NaN: a run that diverged has nothing to prove")
             wrong = asked & (done.answers != answers)
             first = first or (done.codes, wrong)
             other = (done.codes != first[0]).any(axis=1) | (wrong != first[1])

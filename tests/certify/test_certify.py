@@ -11,7 +11,7 @@ import torch
 from support import ROOT, assert_refused_in_one_line
 
 import lra_mru
-from lra_mru.certify.certificate import evaluations
+from lra_mru.certify.certificate import evaluations, sentences
 from lra_mru.certify.command import facts, main
 from lra_mru.certify.model_machine import ModelMachine
 from lra_mru.certify.run import Run
@@ -111,6 +111,19 @@ def test_a_limit_leaves_it_open(task, limits, monkeypatch):
     assert found["grade"] == "open"
     assert not holds(found)
     assert "the walk met a limit" in found["claim"]
+
+
+def test_a_walk_that_asked_for_no_answer_is_told_without_a_number(task):
+    found = certificate(by_hand(task), task) | {"smallest_logit_gap": None}  # as at a limit before the first read
+    assert "smallest logit gap —;" in "\n".join(sentences(found))
+
+
+def test_a_model_that_answers_nan_is_refused(task):
+    model = by_hand(task)
+    with torch.no_grad():
+        model.head.weight[0, 7] = torch.nan
+    with pytest.raises(ValueError, match="the model answers NaN"):
+        certificate(model, task)
 
 
 class Rounded(ModelMachine):
