@@ -14,6 +14,7 @@ from lra_mru.report.stats import CONFIDENCE
 class Estimate:
     """A mean accuracy over seeds, and what it may be off by.
 
+    mean:          over seeds and test sequences, with two right and two wrong sequences added
     seed_variance: of the mean, from the spread of n seeds: s^2 / n
     test_variance: of the mean, because the test set is finite; all seeds share it
     degrees:       of freedom of seed_variance, n - 1
@@ -28,10 +29,10 @@ class Estimate:
 def estimate(row: Row, metric: str) -> Estimate | None:
     """What the records say of a row; None with less than two seeds, whose spread nobody knows.
 
-        test_variance = q (1 - q) / (m + 4),   q = (m mean + 2) / (m + 4)         m test sequences
+        mean = q = (m accuracy + 2) / (m + 4),   test_variance = q (1 - q) / (m + 4)         m test sequences
 
     All targets of a sequence count as one draw. Two right and two wrong sequences are added (Agresti and Coull), so
-    that 16 of 16 right is not taken for certainty.
+    that 2 of 2 right is not taken for certainty.
     """
     summary = row.summary(metric)
     if summary is None or summary.n < 2:
@@ -39,7 +40,7 @@ def estimate(row: Row, metric: str) -> Estimate | None:
     m = min(num_sequences(record, metric) for record in row.records if metric in record.metrics)
     q = (m * summary.mean + 2) / (m + 4)
     return Estimate(
-        mean=summary.mean,
+        mean=q,
         seed_variance=summary.variance / summary.n,
         test_variance=q * (1 - q) / (m + 4),
         degrees=summary.n - 1,
@@ -47,7 +48,7 @@ def estimate(row: Row, metric: str) -> Estimate | None:
 
 
 def probability_better(a: Estimate, b: Estimate) -> float:
-    """The probability that the model of `a` is truly the better one, if nothing else is known of the two.
+    """How sure it is that the model of `a` is the better one: 1 less the one-sided p-value of "it is not".
 
         P = T_nu((mean_a - mean_b) / sqrt(v_a + v_b)),    v = seed_variance + test_variance
         nu = (v_a + v_b)^2 / (seed_variance_a^2 / degrees_a + seed_variance_b^2 / degrees_b)

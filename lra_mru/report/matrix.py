@@ -9,6 +9,7 @@ from lra_mru.report.order import in_order
 from lra_mru.report.rows import Row
 from lra_mru.report.sections import Section
 
+CLOSE = 0.05  # to the best: within five points, as "cannot be told" is also said of what three seeds cannot show
 MIN_SEEDS = 2  # one seed has no interval, and stands in the tables of its task alone
 
 
@@ -18,7 +19,7 @@ class Line:
 
     name:  the task, and of its variant and budget what tells it from the other lines
     cells: by model the row that stands for it: of several the one with the highest validation accuracy
-    best:  the best model above the floor, and those above it in every seed that cannot be told from it
+    best:  the best model above the floor, and those above it in every seed that come close and cannot be told from it
     """
 
     section: Section
@@ -62,14 +63,15 @@ def _cells(section: Section) -> dict[str, Row]:
 
 
 def _best(section: Section, cells: Mapping[str, Row], metric: str) -> frozenset[str]:
-    """The model with the highest mean, and those that cannot be told from it: none that some seeds did not lift above
-    the floor. With so few seeds, one that has not learned makes an interval that holds everything."""
+    """The model with the highest mean, and those close to it that cannot be told from it: none that some seeds did not
+    lift above the floor. With so few seeds, one that has not learned makes an interval that holds everything."""
     floor, estimates = section.best_floor(), _estimates(cells, metric)
     found = best_of(estimates)
     if floor is None or not found:
         return frozenset(found)
     first = max(found, key=lambda model: estimates[model].mean)
-    above = {model: cells[model].seeds_above(floor, metric) or (0, 1) for model in found}
+    close = {model for model in found if estimates[model].mean >= estimates[first].mean - CLOSE}
+    above = {model: cells[model].seeds_above(floor, metric) or (0, 1) for model in close}
     return frozenset(model for model, (k, n) in above.items() if k == n or (model == first and k))
 
 

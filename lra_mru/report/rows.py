@@ -1,13 +1,14 @@
 """A row of the leaderboard: one model configuration over its seeds."""
 
 import json
-import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
+
+from scipy.special import betainc
 
 from lra_mru.records.naming import computed
 from lra_mru.records.proof import proves
@@ -38,18 +39,21 @@ class Row:
         values = {record.seed: record.metrics[metric] for record in self.records if metric in record.metrics}
         return summarise(values) if values else None
 
-    def lower_bound(self, metric: str) -> float | None:
-        """Where every answer of every seed was right: the accuracy that 95 % of such tests do not fall below, as their
-        number of sequences allows; None elsewhere.
+    def bound(self, metric: str) -> tuple[str, float] | None:
+        """("≥", accuracy) where every answer of every seed was right, ("≤", accuracy) where every one was wrong: what
+        95 % of such tests do not cross, as their number of sequences allows; None elsewhere.
 
-            bound = 0.05 ** (1 / n)         the one-sided bound of Clopper and Pearson for n successes out of n
+            0.05 ** (1 / n), or 1 less that: the one-sided bound of Clopper and Pearson for all or none of n
 
-        All seeds are tested on the same sequences, so more seeds do not make n larger.
+        It is of these trained models, not of the next seed; all seeds are tested on the same sequences, so more seeds
+        do not make n larger.
         """
         records = [record for record in self.records if metric in record.metrics]
-        if not records or any(record.metrics[metric] < 1 for record in records):
+        values = {record.metrics[metric] for record in records}
+        if values not in ({0.0}, {1.0}):
             return None
-        return (1 - CONFIDENCE) ** (1 / min(num_sequences(record, metric) for record in records))
+        least = (1 - CONFIDENCE) ** (1 / min(num_sequences(record, metric) for record in records))
+        return ("≥", least) if values == {1.0} else ("≤", 1 - least)
 
     @property
     def validation(self) -> float:
@@ -68,13 +72,15 @@ class Row:
         return "; ".join(sorted({record.skipped.get(metric, "not asked for") for record in missing})) or None
 
     def seeds_above(self, floor: float, metric: str) -> tuple[int, int] | None:
-        """(k, n): k of n seeds lie above the floor by more than two standard errors of so many sequences, or are proven
-        right at every length. None where that cannot be told of any: no accuracy would lie above with so few."""
+        """(k, n): k of n seeds lie above the floor, or are proven right at every length. None where that cannot be told
+        of any: with so few sequences no accuracy would lie above."""
         tested = [record for record in self.records if metric in record.metrics]
-        bars = {record.seed: least_above(floor, num_sequences(record, metric)) for record in tested}
-        if not any(bars[record.seed] < 1 or record.seed in self.proven_seeds for record in tested):
+        if not any(can_lie_above(floor, num_sequences(r, metric)) or r.seed in self.proven_seeds for r in tested):
             return None
-        above = [r.metrics[metric] > bars[r.seed] or r.seed in self.proven_seeds for r in tested]
+        above = [
+            record.seed in self.proven_seeds or lies_above(record.metrics[metric], floor, num_sequences(record, metric))
+            for record in tested
+        ]
         return sum(above), len(above)
 
     def settings(self) -> dict[str, str]:
@@ -107,9 +113,17 @@ def num_sequences(record: Record, metric: str) -> int:
     return min(rows or num_examples(record, metric), num_examples(record, metric))
 
 
-def least_above(floor: float, num_sequences: int) -> float:
-    """The accuracy that an accuracy must exceed to lie above the floor; 1 or more where none can."""
-    return floor + 2 * math.sqrt(floor * (1 - floor) / num_sequences)
+def lies_above(accuracy: float, floor: float, num_sequences: int) -> bool:
+    """Whether so many right answers would be rarer than 2.5 % if each sequence were right with the floor's probability.
+
+    P(X >= k) = I_floor(k, n - k + 1),   k = n accuracy        the binomial tail, as an incomplete beta function
+    """
+    right = accuracy * num_sequences
+    return right > 0 and float(betainc(right, num_sequences - right + 1, floor)) <= (1 - CONFIDENCE) / 2
+
+
+def can_lie_above(floor: float, num_sequences: int) -> bool:
+    return lies_above(1.0, floor, num_sequences)
 
 
 def grouped(members: Iterable[Any], key: Callable[[Any], object]) -> list[tuple]:

@@ -128,9 +128,8 @@ def anchor(title: str) -> str:
 def make_sections(records: list[Record]) -> list[Section]:
     """Sections in the declared order of tasks, then by variant and budget; those with one seed a row after all others.
 
-    Rows by accuracy at the longest length of the section, then at the trained one, then by name.
-
-    A row that was not evaluated at the longest length stands below those that were.
+    Rows by accuracy at the longest length of the section, then at the trained one, then by name. No row of which no
+    seed lies above the floor at the longest length stands before another such; those not tested there stand last.
     """
     sections = []
     for (_, variant, budget), members in grouped(records, lambda r: (task_rank(r.task), r.variant, r.budget)):
@@ -139,8 +138,8 @@ def make_sections(records: list[Record]) -> list[Section]:
             for (model, _), seeds in grouped(members, lambda r: (r.model, r.computes))
         ]
         unsorted = Section(task=members[0].task, variant=variant, budget=budget, rows=rows)
-        hardest = unsorted.accuracy_metrics[-1]
-        rows.sort(key=lambda row: (-_mean(row, hardest), -_mean(row, ACC), row.model, row.config_hash))
+        hardest, floor = unsorted.accuracy_metrics[-1], unsorted.best_floor()
+        rows.sort(key=lambda row: (-_told(row, hardest, floor), -_mean(row, ACC), row.model, row.config_hash))
         sections.append(unsorted)
     sections.sort(key=lambda section: all(len(row.records) == 1 for row in section.rows))
     slugs = {section.slug: section for section in sections}
@@ -155,3 +154,9 @@ def make_sections(records: list[Record]) -> list[Section]:
 def _mean(row: Row, metric: str) -> float:
     summary = row.summary(metric)
     return -1.0 if summary is None else summary.mean
+
+
+def _told(row: Row, metric: str, floor: float | None) -> float:
+    """The mean accuracy; the floor where no seed lies above it, as what is left there is noise."""
+    above = None if floor is None else row.seeds_above(floor, metric)
+    return floor if floor is not None and above is not None and above[0] == 0 else _mean(row, metric)

@@ -55,8 +55,22 @@ def test_all_right_on_a_small_test_set_is_not_certainty(results: Path, write_rec
         write_record(seed=seed, config=config, metrics={"test/acc@3000": 1.0, "test/num_examples@3000": 16})
     found = estimate(row_of(results), "test/acc@3000")
     assert found is not None
-    assert (found.mean, found.seed_variance) == (1.0, 0.0)
+    assert (found.mean, found.seed_variance) == (18 / 20, 0.0)
     assert found.test_variance == pytest.approx(18 / 20 * 2 / 20 / 20)
+
+
+def test_two_of_two_against_none_of_two_is_not_sure(results: Path, write_record: WriteRecord) -> None:
+    config = {"task": {"eval_lengths": [3000], "eval_examples": [2]}}
+    for seed in range(3):
+        for model, far in {"bmru": 1.0, "lru": 0.0}.items():
+            write_record(
+                model=model, seed=seed, config=config, metrics={"test/acc@3000": far, "test/num_examples@3000": 2}
+            )
+    (section,) = make_sections(load_records(results))
+    better, worse = (estimate(row, "test/acc@3000") for row in section.rows)
+    assert better is not None
+    assert worse is not None
+    assert probability_better(better, worse) == pytest.approx(stats.norm.cdf((4 - 2) / 6 / (2 * 2 / 9 / 6) ** 0.5))
 
 
 def test_one_seed_cannot_be_compared(results: Path, write_record: WriteRecord) -> None:

@@ -37,7 +37,7 @@ def test_the_figures_of_the_bench_stand_on_the_page(results: Path, measured: str
     (folder / "late.json").write_text(json.dumps(raw | {"rows": [late]}))
     page = write_leaderboard(results).read_text()
     section = page.split("## Cost against length: here\n")[1]
-    assert f"Width 32, 1 blocks, float32, one sequence at a time. {raw['machine']}." in section
+    assert f"Width 32, 1 blocks, float32, one sequence at a time. {raw['machine']}. Commit " in section
     speed = f"{row['train_tokens_per_s']:,.0f}"
     head = "| model | L = 32 | L = 4,096 |\n| --- | ---: | ---: |\n"
     assert f"{head}| lru | {speed} | 50,000 |\n| nfsm | — | — |\n" in section
@@ -92,7 +92,9 @@ def test_speed_in_the_findings_is_that_of_a_bench_where_models_ran_alone(
     ]
     (results / "bench").mkdir()
     about = {"d_model": 64, "depth": 2, "precision": "float32", "machine": "a machine"}
+    about |= {"code": {"commit": "0123456789abcdef", "dirty": True}}
     (results / "bench" / "here.json").write_text(json.dumps(about | {"rows": rows}))
     page = write_leaderboard(results).read_text()
-    assert "at 64 to 256 steps, each model alone on one machine (here)" in page
+    assert "over 64 to 256 steps, each model alone on one machine (here)" in page
+    assert "A machine. Commit 0123456, with uncommitted changes." in page.replace(". a machine", ". A machine")
     assert "(median over tasks): lru 0.50 to 2.00 and 1.50." in page

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from lra_mru.report import readme_block, write_leaderboard
 from lra_mru.report.load import load_records
 from lra_mru.report.sections import Section, make_sections
-from lra_mru.report.tables.cells import percent
+from lra_mru.report.tables.cells import bound_text, percent
 from lra_mru.report.tables.published import PUBLISHED, published_rows
 
 WriteRecord = Callable[..., Path]
@@ -85,6 +85,32 @@ def test_above_the_floor_means_more_than_sampling_noise(results: Path, write_rec
     for seed, accuracy in enumerate([0.125, 0.135, 0.145]):  # standard error of 2,000 at 12.5 %: 0.0074
         write_record(seed=seed, metrics={"test/acc": accuracy})
     assert tables(write_leaderboard(results).read_text())[0][1][2] == "1 of 3"
+
+
+def test_what_lies_above_is_a_binomial_test(results: Path, write_record: WriteRecord) -> None:
+    """3 of 8 at 12.5 % happen in 6.7 % of all tests of chance, 4 of 8 in 1.1 %, although both exceed two errors."""
+    for seed, right in enumerate([3, 4]):
+        write_record(
+            seed=seed, config={"task": {"num_test": 8}}, metrics={"test/acc": right / 8, "test/num_examples": 8}
+        )
+    assert tables(write_leaderboard(results).read_text())[0][1][2] == "1 of 2"
+
+
+def test_rows_at_the_floor_far_out_are_sorted_by_what_they_learned(results: Path, write_record: WriteRecord) -> None:
+    for model, trained, far in [("bmru", 0.2, 0.14), ("lru", 0.9, 0.13), ("mamba", 0.5, 0.12), ("nfsm", 0.3, 0.9)]:
+        write_record(model=model, metrics={"test/acc": trained, **at({3000: far})})
+    assert [cells[0] for cells in tables(write_leaderboard(results).read_text())[0][1:]] == [
+        "nfsm",
+        "lru",
+        "mamba",
+        "bmru",
+    ]
+
+
+def test_a_bound_is_never_rounded_to_the_side_of_certainty() -> None:
+    assert bound_text("≥", 0.05 ** (1 / 2000), digits=1) == " (≥ 99.8)"
+    assert bound_text("≤", 1 - 0.05 ** (1 / 2), digits=1) == " (≤ 77.7)"
+    assert bound_text("≥", 0.25) == " (≥ 25.00)"
 
 
 def test_floors_are_lines_and_not_rows(results: Path, write_record: WriteRecord) -> None:

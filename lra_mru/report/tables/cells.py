@@ -1,5 +1,6 @@
 """Cells of the Markdown tables, and the table around them."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -10,7 +11,9 @@ from lra_mru.report.load import ACC, Record
 from lra_mru.report.rows import Row
 from lra_mru.report.sections import Section
 
-FOLDERS = re.compile(r" (results|runs)_dir=\S+")  # where a run puts its files: everyone's own affair
+FOLDERS = re.compile(
+    r" (?:(?:results|runs)_dir=\S+|'(?:results|runs)_dir=[^']*')"
+)  # where a run puts its files: everyone's own affair
 SEED = re.compile(r" seed=\d+\b")
 
 
@@ -57,16 +60,22 @@ def accuracy_header(metric: str, section: Section) -> str:
 def accuracy(row: Row, metric: str) -> str:
     """Mean ± half of the 95 % interval, in percent; n where it is not that of the row.
 
-    Where every answer was right there is no spread: the bound that the number of sequences allows stands instead.
+    Where every answer was right, or none, there is no spread: the bound that the sequences allow stands in its place.
     """
     summary = row.summary(metric)
     if summary is None:
         return "—"
     interval = "" if summary.half_width is None else f" ± {percent(summary.half_width)}"
-    if (bound := row.lower_bound(metric)) is not None:
-        interval = f" (≥ {percent(bound)})"
+    if bound := row.bound(metric):
+        interval = bound_text(*bound)
     fewer = "" if summary.n == len(row.records) else f" (n = {summary.n})"
     return f"{percent(summary.mean)}{interval}{fewer}"
+
+
+def bound_text(sign: str, bound: float, digits: int = 2) -> str:
+    """ " (≥ 99.85)": rounded away from the certain side, so that what it says stays true."""
+    cut = math.floor if sign == "≥" else math.ceil
+    return f" ({sign} {cut(round(bound * 100 * 10**digits, 6)) / 10**digits:.{digits}f})"
 
 
 def percent(fraction: float, digits: int = 2) -> str:

@@ -21,20 +21,23 @@ def cost(lines: Sequence[Line], benches: Sequence[Bench]) -> str:
 
 
 def _of_bench(trained: Sequence[Line], bench: Bench) -> str:
-    """Speeds at the shortest and the longest length of the bench; saved bytes, which no machine changes, of records."""
+    """Speeds over all lengths of the bench; saved bytes, which no machine changes, of records."""
     models = [model for model in models_of(trained) if model in bench.models]
     if len(models) < 2 or models[0] != models_of(trained)[0]:
         return ""
-    speeds, ends = bench.values["train_tokens_per_s"], [bench.lengths[0], bench.lengths[-1]]
+    speeds = bench.values["train_tokens_per_s"]
     texts = []
     for model in models[1:]:
-        pairs = [(speeds[model].get(length), speeds[models[0]].get(length)) for length in ends]
-        ratios = " to ".join(f"{own / base:.2f}" if own and base else "—" for own, base in pairs)
-        texts.append(f"{model} {ratios} and {_saved(trained, models[0], model):.2f}")
+        ratios = [
+            own / speeds[models[0]][length] for length, own in speeds[model].items() if length in speeds[models[0]]
+        ]
+        text = f"{min(ratios):.2f} to {max(ratios):.2f}" if ratios else "—"
+        texts.append(f"{model} {text} and {_saved(trained, models[0], model):.2f}")
+    span = f"{bench.lengths[0]:,} to {bench.lengths[-1]:,}"
     return (
-        f"**What it costs.** As multiples of {models[0]}'s: training speed in tokens/s at {ends[0]:,} to {ends[1]:,} "
-        f"steps, each model alone on one machine ({bench.name}), and bytes saved for the backward pass (median over "
-        f"tasks): {', '.join(texts)}."
+        f"**What it costs.** As multiples of {models[0]}'s: training speed in tokens/s, lowest and highest over {span} "
+        f"steps, each model alone on one machine ({bench.name}), and bytes saved for the backward pass (median "
+        f"over tasks): {', '.join(texts)}."
     )
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from lra_mru.report.load import ACC
-from lra_mru.report.matrix import Line, models_of
+from lra_mru.report.matrix import CLOSE, Line, models_of
 from lra_mru.report.rows import Row
+from lra_mru.report.sections import Section
+from lra_mru.report.stats import Summary
 from lra_mru.report.tables.costs import cost
 from lra_mru.report.tables.lengths import Bench
 
 KEPT = 0.05  # a model keeps its accuracy if it loses no more than this
+LEARNED = 0.8  # of the way from the floor to the best model, in every seed
 
 
 def findings(lines: Sequence[Line], benches: Sequence[Bench] = ()) -> list[str]:
@@ -17,41 +20,43 @@ def findings(lines: Sequence[Line], benches: Sequence[Bench] = ()) -> list[str]:
 
 
 def _keeping(lines: Sequence[Line]) -> str:
-    """On how many of the tasks that a model learned it keeps its accuracy at the longest length."""
-    long = [line for line in lines if line.metric != ACC]
-    if not long:
-        return ""
+    """On how many of the tasks that a model learned it keeps its accuracy at all further lengths."""
+    trained = [line for line in lines if line.metric == ACC and line.section.lengths]
     counts = []
-    for model in models_of(long):
-        rows = [(line.cells[model], line) for line in long if model in line.cells]
-        learned = [(row, line) for row, line in rows if _learned(row, line)]
-        kept = sum(_keeps(row, line.metric) for row, line in learned)
+    for model in models_of(trained):
+        rows = [(line.cells[model], line.section) for line in trained if model in line.cells]
+        learned = [(row, section) for row, section in rows if _learned(row, lines, section)]
+        kept = sum(_keeps(row, section) for row, section in learned)
         if learned:
             counts.append((model, kept, len(learned)))
     if not counts:
         return ""
-    times = sorted({max(line.section.lengths) // line.section.trained_length for line in long})
-    span = f"{times[0]:,}" if len(times) == 1 else f"{times[0]:,} to {times[-1]:,}"
+    furthest = max(max(line.section.lengths) // line.section.trained_length for line in trained)
     return (
-        f"**What is kept.** Tested at {span} times the trained length, of the tasks that it learned (every seed above "
-        f"the floor) a model loses at most {100 * KEPT:.0f} points on: {_ranking(counts)}."
+        f"**What is kept.** Tested at up to {furthest:,} times the trained length, of the tasks that it learned (every "
+        f"seed at least {100 * LEARNED:.0f} % of the way from the floor to the best model) a model loses at most "
+        f"{100 * KEPT:.0f} points at any length on: {_ranking(counts)}."
     )
 
 
-def _learned(row: Row, line: Line) -> bool:
-    floor = line.section.best_floor()
-    above = None if floor is None else row.seeds_above(floor, ACC)
-    return above is None or above[0] == above[1]
+def _learned(row: Row, lines: Sequence[Line], section: Section) -> bool:
+    best = max(found.mean for line in lines if line.section is section for found in _trained(line))
+    floor, own = section.best_floor() or 0.0, row.summary(ACC)
+    return own is not None and min(own.per_seed.values()) >= floor + LEARNED * (best - floor)
 
 
-def _keeps(row: Row, metric: str) -> bool:
+def _trained(line: Line) -> list[Summary]:
+    return [found for row in line.cells.values() if (found := row.summary(ACC))]
+
+
+def _keeps(row: Row, section: Section) -> bool:
     """Not kept as well: a length that the model cannot read."""
-    trained, longest = row.summary(ACC), row.summary(metric)
-    return trained is not None and longest is not None and longest.mean >= trained.mean - KEPT
+    trained, *others = [row.summary(metric) for metric in [ACC, *section.accuracy_metrics]]
+    return trained is not None and all(other is not None and other.mean >= trained.mean - KEPT for other in others)
 
 
 def _best(lines: Sequence[Line]) -> str:
-    """How often a model is the best, or cannot be told from the best, at the trained length."""
+    """How often a model is the best at the trained length, or close to it and not to be told from it."""
     trained = [line for line in lines if line.metric == ACC and len(line.cells) > 1]
     if not trained:
         return ""
@@ -60,7 +65,10 @@ def _best(lines: Sequence[Line]) -> str:
         known = [line for line in trained if model in line.cells]
         best = sum(model in line.best for line in known)
         counts.append((model, best, len(known)))
-    return f"**What is learned.** At the trained length the best, or not to be told from the best: {_ranking(counts)}."
+    return (
+        f"**What is learned.** At the trained length the best, or within {100 * CLOSE:.0f} points of it and not shown "
+        f"to be worse: {_ranking(counts)}."
+    )
 
 
 def _ranking(counts: Sequence[tuple[str, int, int]]) -> str:

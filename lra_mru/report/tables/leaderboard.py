@@ -19,15 +19,17 @@ EXPLANATION = """\
 - One row is one model configuration; its name links to its records, and a hash behind it tells apart rows that share
   a name. Accuracy is on the test set, in percent: mean over seeds ± half of its 95 % interval (Student t; not cut at 0
   or 100); one seed has none. The interval covers what changes with the seed, not that the test set is finite. Where
-  every answer of every seed is right, (≥ ...) is the 95 % bound that the number of test sequences allows.
-- Rows are sorted by accuracy at the longest length evaluated, then at the trained one, then by name.
-- *Seeds above floor* counts seeds that beat the best floor by more than two standard errors of a test set of so many
-  sequences, or that are proven right at every length. A floor is what a shortcut reaches without the model; published
-  rows are not ours; neither is ranked.
-- *Which is better* gives the probability that a row beats a column: Student's t over seeds (Welch), with the noise of
+  every answer of every seed is right, (≥ ...) is the 95 % bound that the number of test sequences allows for these
+  trained models, and (≤ ...) where none is.
+- Rows are sorted by accuracy at the longest length evaluated, those at the floor there by that at the trained length.
+- *Seeds above floor* counts seeds that beat the best floor (a binomial test over sequences, at 2.5 %), or that are
+  proven right at every length. A floor is what a shortcut reaches without the model, measured at the trained length;
+  published rows are not ours; neither is ranked.
+- *Which is better* gives how sure it is that a row beats a column: Student's t over seeds (Welch), with the noise of
   the finite test set added. 50 % is a coin; between 2.5 % and 97.5 % two models cannot be told apart.
-- Speed and peak memory depend on the machine, so each machine has a line of its own (medians over seeds; training
-  speed is the median step after warm-up). Parameters, activations (bytes saved for the backward pass, per token) and
+- Speed and peak memory depend on the machine, and on what else ran there: each machine has a line of its own (medians
+  over seeds; training speed is the median step after warm-up), and speeds are compared under *Cost against length*,
+  where each model had the machine alone. Parameters, activations (bytes saved for the backward pass, per token) and
   recurrent state do not.
 - *Failing length* is the shortest length at which fewer sequences than the bar are right throughout: the median of the
   seeds that pass the bar at the trained length. *Right at every length*: ∞ links to the certificate of a walk over all

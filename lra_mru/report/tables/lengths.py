@@ -56,7 +56,9 @@ def _load(path: Path) -> Bench:
         raise ValueError("no row was measured")
     size = f"width {raw['d_model']}, {raw['depth']} blocks, {raw['precision']}, one sequence at a time"
     lengths = sorted({int(row["length"]) for row in rows})
-    return Bench(name=path.stem, about=f"{size}. {raw['machine']}.", lengths=lengths, values=values)
+    code = raw["code"]
+    version = f"Commit {str(code['commit'])[:7]}{', with uncommitted changes' if code['dirty'] else ''}"
+    return Bench(name=path.stem, about=f"{size}. {raw['machine']}. {version}.", lengths=lengths, values=values)
 
 
 def bench_section(bench: Bench) -> str:

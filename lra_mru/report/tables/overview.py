@@ -4,17 +4,19 @@ from collections.abc import Sequence
 
 from lra_mru.report.load import ACC
 from lra_mru.report.matrix import MIN_SEEDS, Line, models_of, usual_budget
-from lra_mru.report.tables.cells import markdown_table, percent
+from lra_mru.report.tables.cells import bound_text, markdown_table, percent
 from lra_mru.report.tables.findings import findings
 from lra_mru.report.tables.lengths import Bench
 
 EXPLANATION = (
-    "Test accuracy in percent, mean over seeds ± half of its 95 % interval; (≥ ...) stands where every answer was "
-    "right. **Bold**: the best model above the floor, and each that is above it in every seed and that the best does "
-    "not beat with a probability of 97.5 % (Welch's t over seeds, with the noise of the finite test set added). *k of "
-    "n*: only so many seeds are above the floor; *dirty*: with uncommitted code. —: no row of several seeds, or a "
-    "length that the model cannot read. A task that is tested at other lengths than the trained one has two lines: the "
-    "trained length and the longest. Tasks on which a single model has several seeds are left to their own sections."
+    "Test accuracy in percent, mean over seeds ± half of its 95 % interval, which holds what changes with the seed and "
+    "not that a test set is finite; (≥ ...) or (≤ ...) stands where every answer was right or wrong, a 95 % bound for "
+    "these trained models. **Bold**: the best model above the floor, and each within 5 points of it that is above the "
+    "floor in every seed and that the best does not beat at 97.5 % (Welch's t over seeds, with the noise of the finite "
+    "test set added). *k of n*: only so many seeds are above the floor; *dirty*: with uncommitted code. —: no row of "
+    "several seeds; *too long*: the model cannot read so far. A task that is tested at other lengths than the trained "
+    "one has two lines: the trained length and the longest. Tasks on which a single model has several seeds are left to "
+    "their own sections."
 )
 PROOF = "*∞ k of n*: so many seeds are proven right at every length, by a walk over all states that they can reach."
 NO_MATRIX = f"No row has {MIN_SEEDS} seeds yet: as soon as one has, an overview of tasks and models stands here.\n"
@@ -54,13 +56,15 @@ def length_of(line: Line) -> str:
 
 
 def cell_text(line: Line, model: str) -> str:
-    """Mean and interval; k of n where some seeds, not all, are above the floor; whether uncommitted code ran."""
+    """Mean and interval, or bound; k of n where some seeds, not all, are above the floor; whether uncommitted code ran."""
     row = line.cells.get(model)
-    if row is None or (summary := row.summary(line.metric)) is None:
+    if row is None:
         return "—"
+    if (summary := row.summary(line.metric)) is None:
+        return "too long"
     text = percent(summary.mean, digits=1)
-    if (bound := row.lower_bound(line.metric)) is not None:
-        text += f" (≥ {percent(bound, digits=1)})"
+    if bound := row.bound(line.metric):
+        text += bound_text(*bound, digits=1)
     elif summary.half_width is not None:
         text += f" ± {percent(summary.half_width, digits=1)}"
     floor = line.section.best_floor()

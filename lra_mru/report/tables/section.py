@@ -1,7 +1,7 @@
 """One section of the leaderboard: its accuracies, and all that belongs beside them."""
 
 from lra_mru.report.load import ACC
-from lra_mru.report.rows import grouped, least_above
+from lra_mru.report.rows import can_lie_above, grouped
 from lra_mru.report.sections import Section
 from lra_mru.report.tables.cells import (
     accuracy,
@@ -68,7 +68,7 @@ def _notes(section: Section) -> str:
     lines.append(f"- Test sequences: {', '.join(_size(section, metric) for metric in metrics)}")
     floor = section.best_floor()
     for metric in metrics:
-        if floor is not None and all(least_above(floor, few) >= 1 for few in section.num_sequences(metric)):
+        if floor is not None and not any(can_lie_above(floor, n) for n in section.num_sequences(metric)):
             place = where(metric, section)
             lines.append(f"- Sequences {place} are too few for any accuracy to lie above the floor; a proof does")
     for trials, rows in grouped(section.rows, lambda row: max(record.trials for record in row.records)):
