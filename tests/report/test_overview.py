@@ -160,14 +160,16 @@ def test_every_shipped_model_has_a_look_of_its_own_and_the_main_ones_a_colour() 
 @pytest.mark.usefixtures("three_models")
 def test_one_command_stands_beside_each_row(results: Path) -> None:
     page = write_leaderboard(results).read_text()
-    assert "- lru: `python train.py -m model=lru task=adding seed=10,11,12 budget=quick`\n" in page
+    assert "- lru (01234567): `python train.py -m model=lru task=adding seed=10,11,12 budget=quick`\n" in page
     rows = sections(results)[0].rows
     assert rerun(rows[0].records[:1]) == ["python train.py model=bmru task=copy_first seed=10 budget=quick"]
 
 
 def test_commands_that_differ_in_more_than_the_seed_stay_apart(results: Path, write_record: WriteRecord) -> None:
     for seed, more in enumerate(["", " optim.lr=0.003"]):
-        write_record(seed=seed, command=f"python train.py seed={seed}{more} results_dir=<results_dir>")
+        write_record(
+            seed=seed, command=f"python train.py seed={seed}{more} 'runs_dir=<runs_dir>' results_dir=<results_dir>"
+        )
     write_record(seed=2)  # of a version that did not say
     assert rerun(sections(results)[0].rows[0].records) == [
         "python train.py seed=0",

@@ -5,9 +5,11 @@ from statistics import median
 from lra_mru.report.compare import probability_better
 from lra_mru.report.load import ACC
 from lra_mru.report.matrix import estimates_of
-from lra_mru.report.rows import middle
+from lra_mru.report.rows import Row, middle
 from lra_mru.report.sections import Section
 from lra_mru.report.tables.cells import accuracy_header, markdown_table, percent, rerun, row_name, where, whole
+
+AGAIN = "\nTo run a row again, at the commit that stands there, as a config may have changed since:\n\n"
 
 
 def comparisons(section: Section) -> str:
@@ -69,6 +71,14 @@ def seed_table(section: Section) -> str:
             source = [r.machine, r.commit, r.finished_at]
             lines.append([section.label(row), f"[{r.seed}]({r.link})", *values, *steps, *source])
     body = markdown_table([*head, "best step", "steps", "machine", "commit", "finished"], lines)
-    commands = [f"- {section.label(row)}: `{command}`\n" for row in section.rows for command in rerun(row.records)]
-    again = "".join(["\nTo run a row again:\n\n", *commands]) if commands else ""
+    commands = [
+        f"- {section.label(row)} ({_commits(row)}): `{command}`\n"
+        for row in section.rows
+        for command in rerun(row.records)
+    ]
+    again = "".join([AGAIN, *commands]) if commands else ""
     return f"<details><summary>Every seed, and the command for each row</summary>\n\n{body}{again}\n</details>\n"
+
+
+def _commits(row: Row) -> str:
+    return ", ".join(dict.fromkeys(record.commit for record in row.records))

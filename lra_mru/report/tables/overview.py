@@ -15,8 +15,8 @@ EXPLANATION = (
     "floor in every seed and that the best does not beat at 97.5 % (Welch's t over seeds, with the noise of the finite "
     "test set added). *k of n*: only so many seeds are above the floor; *dirty*: with uncommitted code. —: no row of "
     "several seeds; *too long*: the model cannot read so far. A task that is tested at other lengths than the trained "
-    "one has two lines: the trained length and the longest. Tasks on which a single model has several seeds are left to "
-    "their own sections."
+    "one has two lines: the trained length and the longest. Tasks on which a single model has several seeds are left "
+    "to their own sections."
 )
 PROOF = "*∞ k of n*: so many seeds are proven right at every length, by a walk over all states that they can reach."
 NO_MATRIX = f"No row has {MIN_SEEDS} seeds yet: as soon as one has, an overview of tasks and models stands here.\n"
@@ -56,7 +56,7 @@ def length_of(line: Line) -> str:
 
 
 def cell_text(line: Line, model: str) -> str:
-    """Mean and interval, or bound; k of n where some seeds, not all, are above the floor; whether uncommitted code ran."""
+    """Mean and interval, or bound; k of n where some seeds, not all, are above the floor; if uncommitted code ran."""
     row = line.cells.get(model)
     if row is None:
         return "—"
