@@ -45,7 +45,10 @@ class Mixer(nn.Module, ABC):
         """Bytes that carry one sequence on after num_steps."""
 
     def auxiliary_loss(self) -> Float[Tensor, ""] | None:
-        """What the last forward in training adds to the loss, or None; asked for once, then forgotten."""
+        """What the last forward in training adds to the loss, or None; asked for once, then forgotten.
+
+        To be asked for before the backward pass: blocks that are computed again in it forget what they asked for.
+        """
         return None
 
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:

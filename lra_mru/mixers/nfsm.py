@@ -1,6 +1,7 @@
 """The neural finite-state machine: tables made from the input send each head from state to state, exactly."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -92,6 +93,10 @@ class NFSM(Mixer):
     def auxiliary_loss(self) -> Tensor | None:
         cost, self._cost = self._cost, None
         return cost
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: a cost that nobody has asked for yet belongs to this mixer's last forward alone."""
+        return super().__getstate__() | {"_cost": None}
 
     def encode_state(self, state: Int[Tensor, "B K"]) -> Int[Tensor, "B K"]:
         return state.view(torch.int8)
