@@ -1,6 +1,6 @@
 """Make a ListOps data set: python -m data_prep.listops --out DIR --train 96000 --val 2000 --test 2000 --seed 0
 
-Arrow files train.arrow, val.arrow, test.arrow: columns `tokens` (list<uint8>, ids in listops_generate.TOKENS) and
+Arrow files train.arrow, val.arrow, test.arrow: columns `tokens` (list<uint8>, ids in generate.TOKENS) and
 `label` (uint8). With --format tsv: basic_train.tsv, basic_val.tsv, basic_test.tsv, laid out as the official files.
 The same arguments give the same bytes, with any number of workers; a command that was stopped goes on where it was.
 """

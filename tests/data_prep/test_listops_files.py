@@ -108,7 +108,7 @@ def trees_of(rows: listops.Rows) -> list[bytes]:
 
 
 def split_written_in(tree: bytes) -> str:
-    """The check digit of listops_generate's docstring, worked out in plain Python."""
+    """The check digit of data_prep/listops/generate.py's docstring, worked out in plain Python."""
     last = max(i for i, token in enumerate(tree) if token < 10)
     content = 0xCBF29CE484222325
     for token in tree[:last]:
