@@ -21,8 +21,9 @@ from data_prep.common.arrow import write_token_file
 from data_prep.common.checks import MOST_ROWS, check_int, check_seed
 from data_prep.common.data_set import Recipe, ensure, whole_file
 from data_prep.common.program import Clock
+from data_prep.common.splits import SPLITS
 from data_prep.common.workers import in_order
-from data_prep.listops.generate import MAX_ATTEMPTS, SPLITS, draw_rows
+from data_prep.listops.generate import MAX_ATTEMPTS, draw_rows
 from data_prep.listops.text import HEADER, to_tsv
 
 VERSION = 2  # raise it whenever the same parameters would give other data

@@ -15,7 +15,7 @@ from PIL import Image
 from support import assert_refused_in_one_line
 
 from data_prep.common.program import Clock
-from data_prep.listops.generate import SPLITS
+from data_prep.common.splits import SPLITS
 from data_prep.pathfinder import make as pathfinder
 from data_prep.pathfinder.make import PathfinderParameters, main, make_images, make_pathfinder, read_images
 from data_prep.pathfinder.settings import SETTINGS
