@@ -130,6 +130,21 @@ def opening_thresholds(
     return -torch.special.ndtri(p_min * (max_openings_per_step / p_min) ** place / 2)
 
 
+def check_alpha(alpha: float) -> None:
+    """Raises ValueError unless alpha, what a state is a multiple of, is a number above 0."""
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha={alpha} must be a number above 0")
+
+
+def start_gates(to_candidate: nn.Linear, to_threshold: nn.Linear, thresholds: Float[Tensor, " N"]) -> None:
+    """c ~ N(0, 1) for a normalised x, and beta = thresholds for any x."""
+    nn.init.normal_(to_candidate.weight, std=to_candidate.in_features**-0.5)
+    nn.init.zeros_(to_candidate.bias)
+    nn.init.zeros_(to_threshold.weight)
+    with torch.no_grad():
+        to_threshold.bias.copy_(thresholds)
+
+
 def check_batch(
     x: Shaped[Tensor, "B L D"], state: Shaped[Tensor, "B ..."], lengths: Int[Tensor, " B"] | None = None
 ) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lra_mru.mixers.base import Mixer, check_batch, count_states, last_state
+from lra_mru.mixers.base import Mixer, check_batch, count_states, last_state, real_steps
 from lra_mru.ops.table_scan import MAX_STATES, table_scan
 from lra_mru.ops.table_scan.states import one_hot_or_lost, states_of
 
@@ -113,9 +113,7 @@ class NFSM(Mixer):
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """moves: share of steps at which a head changes its state; excess: by how much scores lie too far apart."""
         h = self._by_head(self._scan(x, self.initial_state(x.shape[0])))  # (B, L, K, n)
-        real = torch.ones_like(x[..., 0], dtype=torch.bool)  # (B, L)
-        if lengths is not None:
-            real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        real = real_steps(x, lengths)
         before, after = h[:, :-1][real[:, 1:]], h[:, 1:][real[:, 1:]]
         if len(after) == 0:
             return {}
