@@ -18,7 +18,8 @@ from data_prep.common.arguments import OneLineParser
 from data_prep.common.arrow import write_token_file
 from data_prep.common.data_set import Recipe, ensure, sha256
 from data_prep.common.program import Clock
-from data_prep.listops.generate import CLOSE, MIN, SPLITS, TOKENS, apply_operator
+from data_prep.common.splits import SPLITS
+from data_prep.listops.generate import CLOSE, MIN, TOKENS, apply_operator
 from data_prep.listops.text import BLANK, CLOSE_PAIR, FEED, HEADER, OPEN_PAIR, RETURN, TAB, ZERO
 
 VERSION = 1

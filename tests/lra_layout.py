@@ -37,10 +37,11 @@ def write_imdb(folder: Path) -> None:
 
 
 def write_aan(folder: Path) -> None:
-    """Pairs among few papers; the first pair of a split stands in the next one as well."""
+    """Pairs among few papers; the first pair of a split stands in the next one as well, that of train turned round."""
     folder.mkdir(parents=True)
     papers = [f"paper {i} " + "says so " * (i % 9) for i in range(60)]
     for offset, (split, count) in enumerate({"train": 40, "eval": 10, "test": 20}.items()):
         lines = [f"{i % 2}.0\tP{i}\tQ{i}\t{papers[i]}\t{papers[(i + offset + 1) % 60]}" for i in range(count)]
-        lines[0] = f"1.0\tP\tQ\t{papers[5]}\t{papers[50]}"
+        first, second = (50, 5) if split == "train" else (5, 50)
+        lines[0] = f"1.0\tP\tQ\t{papers[first]}\t{papers[second]}"
         (folder / f"new_aan_pairs.{split}.tsv").write_text("\n".join(lines) + "\n")

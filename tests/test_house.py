@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 
 import pytest
 from hydra.utils import get_class
@@ -36,16 +37,51 @@ def test_a_mixer_stands_in_the_file_that_its_config_names(name):
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
 
 
+def has_defaults(node: ast.AST) -> bool:
+    """Whether it is a constructor, written out or a dataclass's, that gives a default or takes any keyword."""
+    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+        return bool(node.args.kwarg or node.args.defaults or any(node.args.kw_defaults))
+    if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(d) for d in node.decorator_list):
+        fields = [x for x in node.body if isinstance(x, ast.AnnAssign) and x.value]
+        taken = [x for x in fields if not ast.unparse(x.annotation).startswith("ClassVar")]
+        return not all(ast.unparse(x.value).startswith("field(init=False") for x in taken)
+    return False
+
+
 def test_constructors_of_models_and_tasks_take_keywords_without_defaults():
     for path in [
         *(ROOT / "lra_mru/mixers").glob("*.py"),
         *(ROOT / "lra_mru/tasks").glob("*.py"),
         ROOT / "lra_mru/model/sequence_model.py",
     ]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                assert node.args.kwarg is None, path
-                assert not any(node.args.kw_defaults), f"{path}: a number without a home in yaml"
+        found = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if has_defaults(node)]
+        assert not found, f"{path}, lines {found}: a number without a home in yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@dataclass(kw_only=True)\nclass Foo(Task):\n    T: int = 300", True),
+        ("@dataclass\nclass Foo(Task):\n    T: int = field(default=300)", True),
+        (
+            "@dataclass\nclass Foo(Task):\n    T: int\n    x: int = field(init=False, default=0)\n    name = 'foo'",
+            False,
+        ),
+        ("def __init__(self, T=300): pass", True),
+        ("def __init__(self, *, T=300): pass", True),
+        ("def __init__(self, **settings): pass", True),
+        ("def __init__(self, *, T): pass", False),
+    ],
+)
+def test_a_default_is_seen(text, expected):
+    assert has_defaults(ast.parse(text).body[0]) == expected
+
+
+def test_every_mixer_is_told_to_lean_on_no_other():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (told,) = [c["modules"] for c in contracts if c["name"].startswith("Mixers do not lean on each other")]
+    shared = {"__init__", "base", "bidirectional", "parallel"}
+    assert {m.rpartition(".")[2] for m in told} == {p.stem for p in (ROOT / "lra_mru/mixers").glob("*.py")} - shared
 
 
 def test_files_stay_readable():

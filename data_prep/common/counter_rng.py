@@ -1,7 +1,7 @@
 """Counter-based random numbers: number n of a stream is a hash of (key, n), so any of them can be had in any order.
 
 This is splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014), whose state
-is a plain counter. The same lines serve NumPy arrays and, compiled by Numba in listops_generate.py, single numbers.
+is a plain counter. The same lines serve NumPy arrays and, compiled by Numba in numba_rng.py, single numbers.
 """
 
 import hashlib

@@ -25,15 +25,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from data_prep.common.numba_rng import below, chain, example_key, mix64, next_below, next_word
+from data_prep.common.splits import FNV_OFFSET, FNV_PRIME, TRAIN, VAL
 
 TOKENS = [*"0123456789", "[MIN", "[MAX", "[MED", "[SM", "]"]  # token id = position; there is no padding token
 OPERATORS = ["MIN", "MAX", "MED", "SM"]
 MIN, MAX, MED, SM, CLOSE = 10, 11, 12, 13, 14
 
-SPLITS = ["train", "val", "test"]
-TRAIN, VAL, TEST = 0, 1, 2
 MAX_ATTEMPTS = 1_000_000  # trees drawn for one example; the official range needs about 3
-FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a, 64 bits
 
 
 @njit(cache=True, nogil=True)

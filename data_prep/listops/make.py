@@ -1,6 +1,6 @@
 """Make a ListOps data set: python -m data_prep.listops --out DIR --train 96000 --val 2000 --test 2000 --seed 0
 
-Arrow files train.arrow, val.arrow, test.arrow: columns `tokens` (list<uint8>, ids in listops_generate.TOKENS) and
+Arrow files train.arrow, val.arrow, test.arrow: columns `tokens` (list<uint8>, ids in generate.TOKENS) and
 `label` (uint8). With --format tsv: basic_train.tsv, basic_val.tsv, basic_test.tsv, laid out as the official files.
 The same arguments give the same bytes, with any number of workers; a command that was stopped goes on where it was.
 """
@@ -21,8 +21,9 @@ from data_prep.common.arrow import write_token_file
 from data_prep.common.checks import MOST_ROWS, check_int, check_seed
 from data_prep.common.data_set import Recipe, ensure, whole_file
 from data_prep.common.program import Clock
+from data_prep.common.splits import SPLITS
 from data_prep.common.workers import in_order
-from data_prep.listops.generate import MAX_ATTEMPTS, SPLITS, draw_rows
+from data_prep.listops.generate import MAX_ATTEMPTS, draw_rows
 from data_prep.listops.text import HEADER, to_tsv
 
 VERSION = 2  # raise it whenever the same parameters would give other data

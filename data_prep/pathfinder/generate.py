@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from data_prep.common.numba_rng import below, example_key, mix64, next_below
-from data_prep.listops.generate import FNV_OFFSET, FNV_PRIME, TEST, TRAIN, VAL
+from data_prep.common.splits import FNV_OFFSET, FNV_PRIME, TEST, TRAIN, VAL
 from data_prep.pathfinder.snakes import (
     State,
     Whole,

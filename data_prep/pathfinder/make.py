@@ -30,8 +30,8 @@ from data_prep.common.arrow import read_image_file, write_image_file
 from data_prep.common.checks import MOST_ROWS, check_int, check_seed
 from data_prep.common.data_set import Recipe, ensure, whole_file
 from data_prep.common.program import Clock
+from data_prep.common.splits import SPLITS
 from data_prep.common.workers import in_order
-from data_prep.listops.generate import SPLITS
 from data_prep.pathfinder.generate import MAX_ATTEMPTS, draw_images
 from data_prep.pathfinder.settings import SETTINGS, shades
 from data_prep.pathfinder.tables import tables

@@ -45,7 +45,10 @@ class Mixer(nn.Module, ABC):
         """Bytes that carry one sequence on after num_steps."""
 
     def auxiliary_loss(self) -> Float[Tensor, ""] | None:
-        """What the last forward in training adds to the loss, or None; asked for once, then forgotten."""
+        """What the last forward in training adds to the loss, or None; asked for once, then forgotten.
+
+        To be asked for before the backward pass: blocks that are computed again in it forget what they asked for.
+        """
         return None
 
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
@@ -125,6 +128,21 @@ def opening_thresholds(
     place = torch.zeros(num_units, dtype=torch.float64)
     place[num_units - num_spread :] = (torch.arange(num_spread, dtype=torch.float64) + 0.5) / max(num_spread, 1)
     return -torch.special.ndtri(p_min * (max_openings_per_step / p_min) ** place / 2)
+
+
+def check_alpha(alpha: float) -> None:
+    """Raises ValueError unless alpha, what a state is a multiple of, is a number above 0."""
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"alpha={alpha} must be a number above 0")
+
+
+def start_gates(to_candidate: nn.Linear, to_threshold: nn.Linear, thresholds: Float[Tensor, " N"]) -> None:
+    """c ~ N(0, 1) for a normalised x, and beta = thresholds for any x."""
+    nn.init.normal_(to_candidate.weight, std=to_candidate.in_features**-0.5)
+    nn.init.zeros_(to_candidate.bias)
+    nn.init.zeros_(to_threshold.weight)
+    with torch.no_grad():
+        to_threshold.bias.copy_(thresholds)
 
 
 def check_batch(

@@ -1,6 +1,5 @@
 """The bistable memory recurrent unit: persistent memory by hysteresis, trained in parallel over time."""
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -8,7 +7,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lra_mru.mixers.base import Mixer, check_batch, count_states, last_state, opening_thresholds, real_steps
+from lra_mru.mixers.base import (
+    Mixer,
+    check_alpha,
+    check_batch,
+    count_states,
+    last_state,
+    opening_thresholds,
+    real_steps,
+    start_gates,
+)
 from lra_mru.ops.bmru_scan import bmru_scan
 
 
@@ -51,8 +59,7 @@ class BMRU(Mixer):
     ) -> None:
         super().__init__()
         num_states = count_states(expand, d_model)
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"alpha={alpha} must be a number above 0")
+        check_alpha(alpha)
         if not 0 <= carry_grad <= 1:
             raise ValueError(f"carry_grad={carry_grad} must be in [0, 1]: a share of the state's gradient")
         thresholds = opening_thresholds(
@@ -68,12 +75,7 @@ class BMRU(Mixer):
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.start = nn.Parameter(torch.randn(num_states)) if learned_start else None
         self.num_states, self.carry_grad = num_states, carry_grad
-
-        nn.init.normal_(self.to_candidate.weight, std=d_model**-0.5)
-        nn.init.zeros_(self.to_candidate.bias)
-        nn.init.zeros_(self.to_threshold.weight)
-        with torch.no_grad():
-            self.to_threshold.bias.copy_(thresholds)
+        start_gates(self.to_candidate, self.to_threshold, thresholds)
 
     def initial_state(self, batch_size: int) -> Float[Tensor, "B N"]:
         if self.start is None:

@@ -1,6 +1,5 @@
 """A cumulative memory unit: gates as the bistable unit's, but an open one adds to the state instead of setting it."""
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -8,7 +7,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lra_mru.mixers.base import Mixer, check_batch, count_states, last_state, opening_thresholds, real_steps, wide
+from lra_mru.mixers.base import (
+    Mixer,
+    check_alpha,
+    check_batch,
+    count_states,
+    last_state,
+    opening_thresholds,
+    real_steps,
+    start_gates,
+    wide,
+)
 from lra_mru.ops.bmru_scan import bmru_scan
 from lra_mru.ops.linear_scan import linear_scan
 
@@ -55,8 +64,7 @@ class CMRU(Mixer):
     ) -> None:
         super().__init__()
         num_states = count_states(expand, d_model)
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"alpha={alpha} must be a number above 0")
+        check_alpha(alpha)
         thresholds = opening_thresholds(
             num_states,
             train_length=train_length,
@@ -71,12 +79,7 @@ class CMRU(Mixer):
         self.alpha = nn.Parameter(factors.to(torch.get_default_dtype()))
         self.to_output = nn.Linear(num_states, d_model, bias=False)
         self.num_states = num_states
-
-        nn.init.normal_(self.to_candidate.weight, std=d_model**-0.5)
-        nn.init.zeros_(self.to_candidate.bias)
-        nn.init.zeros_(self.to_threshold.weight)
-        with torch.no_grad():
-            self.to_threshold.bias.copy_(thresholds)
+        start_gates(self.to_candidate, self.to_threshold, thresholds)
 
     def initial_state(self, batch_size: int) -> Float[Tensor, "B N"]:
         return self.alpha.new_zeros(batch_size, self.num_states, dtype=wide(self.alpha.dtype))

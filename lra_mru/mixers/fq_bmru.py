@@ -9,7 +9,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lra_mru.mixers.base import Mixer, check_batch, count_states, last_state, opening_thresholds, real_steps
+from lra_mru.mixers.base import (
+    Mixer,
+    check_alpha,
+    check_batch,
+    count_states,
+    last_state,
+    opening_thresholds,
+    real_steps,
+)
 from lra_mru.ops.bmru_scan import bmru_scan
 
 
@@ -55,8 +63,7 @@ class FQBMRU(Mixer):
     ) -> None:
         super().__init__()
         num_states = count_states(expand, d_model)
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"alpha={alpha} must be a number above 0")
+        check_alpha(alpha)
         if not 0 < lower_threshold < math.inf:
             raise ValueError(f"lower_threshold={lower_threshold} must be a number above 0, else no unit ever forgets")
         half_width = opening_thresholds(

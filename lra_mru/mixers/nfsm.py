@@ -1,13 +1,14 @@
 """The neural finite-state machine: tables made from the input send each head from state to state, exactly."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lra_mru.mixers.base import Mixer, check_batch, count_states, last_state
+from lra_mru.mixers.base import Mixer, check_batch, count_states, last_state, real_steps
 from lra_mru.ops.table_scan import MAX_STATES, table_scan
 from lra_mru.ops.table_scan.states import one_hot_or_lost, states_of
 
@@ -26,7 +27,7 @@ class NFSM(Mixer):
     step, from one key a step out of torch's generator, which the engine seeds with (seed, step). In evaluation there is
     none. So that a table can still be changed by the noise, scores that lie further apart than the noise does cost
     something (auxiliary_loss): spread_cost times the mean of relu(std_l theta[t, l, k, s[t-1]] - pi / sqrt(6))^2, over
-    all heads at one random step of every row.
+    all heads at one random step of every row that has two.
 
     Shapes:  x (B, L, D) -> y (B, L, D); state (B, K) uint8. K = round(expand * D / n), at least 1; V_k (n, D / K)
     Starts:  theta ~ N(0, table_std^2) for a normalised x
@@ -93,6 +94,10 @@ class NFSM(Mixer):
         cost, self._cost = self._cost, None
         return cost
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: a cost that nobody has asked for yet belongs to this mixer's last forward alone."""
+        return super().__getstate__() | {"_cost": None}
+
     def encode_state(self, state: Int[Tensor, "B K"]) -> Int[Tensor, "B K"]:
         return state.view(torch.int8)
 
@@ -108,15 +113,13 @@ class NFSM(Mixer):
     def gauges(self, x: Float[Tensor, "B L D"], lengths: Int[Tensor, " B"] | None = None) -> dict[str, Tensor]:
         """moves: share of steps at which a head changes its state; excess: by how much scores lie too far apart."""
         h = self._by_head(self._scan(x, self.initial_state(x.shape[0])))  # (B, L, K, n)
-        real = torch.ones_like(x[..., 0], dtype=torch.bool)  # (B, L)
-        if lengths is not None:
-            real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        real = real_steps(x, lengths)
         before, after = h[:, :-1][real[:, 1:]], h[:, 1:][real[:, 1:]]
         if len(after) == 0:
             return {}
         return {
             "moves": (before != after).any(-1).float().mean(),
-            "excess": self._excess(x[:, 1:][real[:, 1:]], before),
+            "excess": self._excess(x[:, 1:][real[:, 1:]], before).mean(),
         }
 
     def _by_head(self, h: Tensor) -> Tensor:
@@ -131,16 +134,19 @@ class NFSM(Mixer):
         return table_scan(logits, self.num_states, self.temperature, h0, keys)
 
     def _sampled_excess(self, x: Tensor, h: Tensor, lengths: Tensor | None) -> Tensor:
-        """At one random step of every row that has two."""
+        """Its mean over the rows of two steps or more, at one random step of each that has one before it."""
         rows, length = torch.arange(x.shape[0], device=x.device), x.shape[1]
         last = torch.full_like(rows, length) if lengths is None else lengths
         if length == 1:
             return x.new_zeros(())
-        step = 1 + (torch.rand(x.shape[0], device=x.device) * (last - 1)).long().clamp(max=length - 2)
-        return self._excess(x[rows, step], self._by_head(h[rows, step - 1]))
+        step = (1 + (torch.rand(x.shape[0], device=x.device) * (last - 1)).long()).minimum(last - 1)  # 0 in rows of one
+        excess = self._excess(x[rows, step], self._by_head(h[rows, (step - 1).clamp(min=0)]))  # (B, K)
+        counts = last > 1
+        share = counts.sum().clamp(min=1) / len(rows)  # a full batch is divided by 1, and so keeps its bits
+        return excess.masked_fill(~counts[:, None], 0).mean() / share
 
-    def _excess(self, x: Float[Tensor, "M D"], before: Float[Tensor, "M K n"]) -> Float[Tensor, ""]:
-        """Mean square of what the scores' spread, in the columns in use, has above that of the noise."""
+    def _excess(self, x: Float[Tensor, "M D"], before: Float[Tensor, "M K n"]) -> Float[Tensor, "M K"]:
+        """The square of what the scores' spread, in the columns in use, has above that of the noise."""
         theta = self.to_table(x).float().unflatten(1, (self.num_states, self.num_heads, self.num_states))
         column = torch.einsum("mlkj,mkj->mlk", theta, before.float())
-        return (column.std(1, correction=0) - GUMBEL_SPREAD).relu().square().mean()
+        return (column.std(1, correction=0) - GUMBEL_SPREAD).relu().square()

@@ -1,6 +1,7 @@
-"""The parts of a model around its mixers: blocks of mixer and MLP, and the head for pairs."""
+"""The parts of a model around its mixers: blocks of mixer and MLP, their costs, and the head for pairs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -42,6 +43,24 @@ class Block(nn.Module):
         if self.mlp is not None and self.mlp_norm is not None:
             x = x + self.dropout(self.mlp(self.mlp_norm(x)))
         return x, state
+
+
+def taken_costs(module: nn.Module) -> list[Tensor]:
+    """What mixers in it, also those inside others, ask to be added to the loss; they forget it."""
+    return [cost for m in module.modules() if isinstance(m, Mixer) and (cost := m.auxiliary_loss()) is not None]
+
+
+def checkpoint_contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """For a block's forward pass, and for computing it again: what it then asks for was added to the loss before."""
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        try:
+            yield
+        finally:  # left by an exception of torch's once nothing more is needed
+            taken_costs(block)
+
+    return nullcontext(), again()
 
 
 class PairHead(nn.Module):

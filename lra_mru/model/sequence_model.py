@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from lra_mru.mixers.base import Mixer, check_batch, wide
 from lra_mru.mixers.bidirectional import Bidirectional
 from lra_mru.mixers.parallel import Parallel
-from lra_mru.model.blocks import Block, PairHead, make_mlp
+from lra_mru.model.blocks import Block, PairHead, checkpoint_contexts, make_mlp, taken_costs
 from lra_mru.model.embedding import Embedding
 from lra_mru.model.pooling import checked_lengths, last_real, mean_real
 from lra_mru.model.pretrained import Pretrained
@@ -126,7 +126,8 @@ class SequenceModel(Pretrained):
         x = self.encoder(inputs)  # (B, L, D)
         for block in self.blocks:
             if self.recompute and torch.is_grad_enabled():
-                x, _ = checkpoint(block, x, lengths, use_reentrant=False)
+                contexts = functools.partial(checkpoint_contexts, block)
+                x, _ = checkpoint(block, x, lengths, use_reentrant=False, context_fn=contexts)
             else:
                 x, _ = block(x, lengths)
         return self.head(self.norm(x if self.spec.per_step else POOLINGS[self.pooling](x, lengths)))
@@ -173,8 +174,11 @@ class SequenceModel(Pretrained):
             block.compile(*args, **kwargs)
 
     def auxiliary_loss(self) -> Float[Tensor, ""] | None:
-        """The sum of what mixers, also those inside others, ask to be added to the loss of the last forward."""
-        costs = [cost for m in self.modules() if isinstance(m, Mixer) and (cost := m.auxiliary_loss()) is not None]
+        """The sum of what mixers, also those inside others, ask to be added to the loss of the last forward.
+
+        To be asked for before its backward pass.
+        """
+        costs = taken_costs(self)
         return torch.stack(costs).sum() if costs else None
 
     def mixers(self) -> list[Mixer]:

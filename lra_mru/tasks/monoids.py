@@ -20,13 +20,18 @@ class Monoid:
     """
 
     table: NDArray[np.int64]
-    identity: int | None = None
-    most_identities: int | None = None
+    identity: int | None
+    most_identities: int | None
+
+
+def group(table: NDArray[np.int64]) -> Monoid:
+    """All letters are drawn equally often."""
+    return Monoid(table=table, identity=None, most_identities=None)
 
 
 def cyclic(n: int) -> Monoid:
     """Z_n: the letters 0 .. n - 1 are added modulo n."""
-    return Monoid(table=np.add.outer(np.arange(n), np.arange(n)) % n)
+    return group(np.add.outer(np.arange(n), np.arange(n)) % n)
 
 
 def generated_by(letters: Sequence[Permutation]) -> Monoid:
@@ -42,7 +47,7 @@ def generated_by(letters: Sequence[Permutation]) -> Monoid:
                 todo.append(product)
             row.append(elements[product])
         table.append(row)
-    return Monoid(table=np.array(table))
+    return group(np.array(table))
 
 
 def cycles(num_points: int, *parts: Sequence[int]) -> Permutation:

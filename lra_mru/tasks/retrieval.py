@@ -12,8 +12,8 @@ class Retrieval(StoredTask):
     """Is there a citation between two papers of the ACL Anthology Network, given the first max_length bytes of each?
 
     Both go through one model, and only the two pooled vectors meet (PairHead): what a paper is about must survive its
-    whole length. Chance is 50 %. Splits are the official ones; pairs that also stand in a later split are left out of
-    the earlier one (a paper may stand in pairs of several splits, as in LRA).
+    whole length. Chance is 50 %. Splits are the official ones; pairs that also stand in a later split, in either
+    order, are left out of the earlier one (a paper may stand in pairs of several splits, as in LRA).
 
     lra_dir:  folder that holds tsv_data; null: import from hub_id, columns text1, text2, label
     Shapes:   (2B, L) int64, L <= max_length, pairs in rows 2i and 2i + 1

@@ -17,8 +17,8 @@ from support import assert_refused_in_one_line
 
 from data_prep.common.arrow import read_token_file
 from data_prep.common.program import Clock
+from data_prep.common.splits import SPLITS
 from data_prep.listops import make as listops
-from data_prep.listops.generate import SPLITS
 from data_prep.listops.make import ListOpsParameters, main, make_rows
 from data_prep.listops.text import to_text
 from data_prep.listops_import import main as import_main
@@ -108,7 +108,7 @@ def trees_of(rows: listops.Rows) -> list[bytes]:
 
 
 def split_written_in(tree: bytes) -> str:
-    """The check digit of listops_generate's docstring, worked out in plain Python."""
+    """The check digit of data_prep/listops/generate.py's docstring, worked out in plain Python."""
     last = max(i for i, token in enumerate(tree) if token < 10)
     content = 0xCBF29CE484222325
     for token in tree[:last]:

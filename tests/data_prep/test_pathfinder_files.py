@@ -15,7 +15,7 @@ from PIL import Image
 from support import assert_refused_in_one_line
 
 from data_prep.common.program import Clock
-from data_prep.listops.generate import SPLITS
+from data_prep.common.splits import SPLITS
 from data_prep.pathfinder import make as pathfinder
 from data_prep.pathfinder.make import PathfinderParameters, main, make_images, make_pathfinder, read_images
 from data_prep.pathfinder.settings import SETTINGS
@@ -57,7 +57,7 @@ def test_no_image_stands_in_two_splits(size: int, contour: int, rows: int) -> No
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_image_carries_its_split(split: str) -> None:
-    """The rule of pathfinder_generate's docstring, worked out in plain Python."""
+    """The rule of data_prep/pathfinder/generate.py's docstring, worked out in plain Python."""
 
     def mixed(x: int) -> int:
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):

@@ -1,5 +1,6 @@
 """The finite-state machine: its equations, its noise, the cost of scores too far apart, and what it can track."""
 
+import copy
 import math
 
 import numpy as np
@@ -72,6 +73,38 @@ def test_cost_counts_what_the_spread_has_above_the_noise():
         mixer.to_table.bias.mul_(0.3)
     mixer(x)
     assert mixer.auxiliary_loss().item() == 0
+
+
+def test_cost_reads_no_padding_and_counts_the_rows_of_two_steps():
+    mixer, x, lengths = make(table_std=4.0).train(), torch.randn(5, L, D), torch.tensor([L, 1, 2, 1, L])
+
+    def cost(x, lengths=None):
+        torch.manual_seed(1)
+        mixer(x, lengths)
+        return mixer.auxiliary_loss()
+
+    poisoned = x.masked_fill((torch.arange(L) >= lengths[:, None])[..., None], 1e3)
+    assert cost(poisoned, lengths) == cost(x, lengths)
+    assert cost(x[:, :2], torch.tensor([2, 1, 1, 1, 1])).item() == pytest.approx(cost(x[:1, :2]).item(), rel=1e-5)
+    assert cost(x, torch.ones(5, dtype=torch.int64)) == 0
+    assert cost(x, torch.full((5,), L)) == cost(x)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_no_cost_is_left_after_the_backward_pass_nor_in_a_copy(small_model, recompute):
+    model = small_model("nfsm", pattern="[nfsm+nfsm]").train()
+    model.recompute = recompute
+    inputs = torch.randint(11, (4, 9))
+    loss = model(inputs).square().sum()
+    with torch.no_grad():
+        assert copy.deepcopy(model).auxiliary_loss() is None
+    cost = model.auxiliary_loss()
+    (loss + cost).backward()
+    assert cost > 0
+    assert model.auxiliary_loss() is None
+    assert all(p.grad is not None for p in model.parameters())
+    model(inputs)
+    assert model.auxiliary_loss() is not None
 
 
 def test_what_mixers_ask_for_is_added_to_the_loss_that_is_trained(small_model, composed):

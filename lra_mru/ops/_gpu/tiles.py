@@ -55,6 +55,11 @@ def row(x, steps, wanted):
 def launch(
     kernel: Any, grid: tuple[int, ...], device_of: Tensor, *args: object, num_warps: int = 1, **constants: object
 ) -> None:  # fmt: skip
-    """Start kernel on the device that holds device_of. One warp has no barriers to wait at."""
+    """Start kernel on the device that holds device_of; nothing where the grid is empty, as that of no rows or channels.
+
+    One warp has no barriers to wait at.
+    """
+    if 0 in grid:
+        return
     with torch.cuda.device_of(device_of):
         kernel[grid](*args, **constants, num_warps=num_warps, **OPTIONS)

@@ -43,7 +43,7 @@ def pick_tiling(batch: int, length: int, channels: int, itemsize: int) -> Tiling
     if programs < FEW_PROGRAMS and length >= LONG:
         chunk = max(SHORTEST_CHUNK, length * programs // FULL_GPU // BLOCK_T * BLOCK_T)
         num_chunks = -(-length // chunk)
-    stage_bytes = programs * num_chunks * 2 * BLOCK_T * block_n * itemsize
+    stage_bytes = max(1, programs) * num_chunks * 2 * BLOCK_T * block_n * itemsize
     num_stages = min(MAX_STAGES, max(2, 1 + -(-BYTES_IN_FLIGHT // stage_bytes)))
     return Tiling(block_n, num_stages, chunk, num_chunks)
 
