@@ -58,7 +58,7 @@ def test_whatever_breaks_after_training_the_same_command_writes_the_record(go, u
 
 
 def test_a_failing_length_beyond_all_memory_costs_no_record(go, untrainable, monkeypatch, capfd):
-    def no_memory(model, task, T, rows, device):
+    def no_memory(model, task, T, rows, place):
         if T > task.T:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
         return np.full(rows, failing_length.NEVER)
