@@ -93,6 +93,18 @@ def test_which_error_decides():
     assert _by_first_error(errors, 10, 0.5) == 8
 
 
+def test_exactly_as_many_as_the_bar_asks_for_are_enough(monkeypatch, flip_flop):
+    """A share of 0.9 is 90 of 100, whatever 1 - 0.9 is in binary."""
+    for bar in (0.9, 0.7):
+        wrong = round(100 * (1 - bar))
+        for more, length in ((0, None), (1, wrong + 1)):
+            errors = np.full(100, NEVER)
+            errors[: wrong + more] = np.arange(wrong + more)
+            monkeypatch.setattr(failing_length, "_first_errors", lambda *_, errors=errors: errors)
+            found = failing_lengths(Oracle(flip_flop, NEVER), flip_flop, cap=64, rows=100, bars=[bar], place=as_it_is)
+            assert found["at"] == {str(bar): length}
+
+
 def test_the_record_has_it_where_it_was_asked_for(go, composed, tmp_path):
     asked = ["+failing_length.cap=64", "failing_length.rows=4"]
     asked = [word.removeprefix("+") for word in asked]

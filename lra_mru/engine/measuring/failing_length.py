@@ -54,7 +54,7 @@ def failing_lengths(
                 warn(f"failing length: no memory for {rows} sequences at T={T}; measured up to T={reached}")
                 break
             for bar in bars:
-                if found[bar] is None and (errors < NEVER).mean() > 1 - bar:
+                if found[bar] is None and _too_few(errors, T, bar):
                     search = _by_first_error if task.spec.per_step else _by_bisection(model, task, reached, rows, place)
                     found[bar] = search(errors, T, bar)
             reached = T
@@ -67,12 +67,14 @@ def failing_lengths(
 Errors = NDArray[np.int64]
 
 
+def _too_few(errors: Errors, T: int, bar: float) -> bool:
+    """Whether fewer than a share `bar` of the rows are right for T steps: exactly that share is enough."""
+    return int((errors >= T).sum()) / len(errors) < bar
+
+
 def _by_first_error(errors: Errors, T: int, bar: float) -> int:
     """The length at which so many rows have had their first error that too few are right."""
-    for number, error in enumerate(np.sort(errors), 1):
-        if 1 - number / len(errors) < bar:
-            return int(error) + 1
-    raise AssertionError("called where enough rows fail")
+    return next(int(error) + 1 for error in np.sort(errors) if _too_few(errors, int(error) + 1, bar))
 
 
 def _by_bisection(
@@ -84,7 +86,7 @@ def _by_bisection(
         low, high = good, T
         while low and high - low > max(1, low // 64):  # two digits are enough: each length has draws of its own
             middle = (low + high) // 2
-            if (_wrong(model, task, middle, rows, place) < NEVER).mean() > 1 - bar:
+            if _too_few(_wrong(model, task, middle, rows, place), middle, bar):
                 high = middle
             else:
                 low = middle
