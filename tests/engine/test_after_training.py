@@ -123,8 +123,11 @@ def test_half_and_double_precision_on_vectors_end_with_a_record(go, precision):
 def test_more_processes_than_rows_are_refused(composed):
     task = build(composed("task=selective_copy", "data_dir=x").task, "task")
     with pytest.raises(ConfigError, match=r"trainer.devices: 16 processes cannot share the 8 rows of test@409600"):
-        check_ranks(task, task.test_sets, 16)
-    check_ranks(task, task.test_sets, 8)
+        check_ranks(task, [], task.test_sets, 16)
+    check_ranks(task, [], task.test_sets, 8)
+    with pytest.raises(ConfigError, match=r"32 processes cannot share the 16 rows of validation@20000"):
+        check_ranks(task, task.val_sets, [], 32)
+    check_ranks(task, task.val_sets, [], 16)
 
 
 def test_a_file_system_without_hard_links_takes_records(go, monkeypatch, tmp_path):
