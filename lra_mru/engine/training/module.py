@@ -86,13 +86,13 @@ class SequenceClassifier(pl.LightningModule):
         if self.replay is not None:
             self.replay.prepare(batch)
         seed_draws(draw_seed(self.seed, batch_idx, self.global_rank), self.device)
-        loss = self.loss(batch)
+        loss, cost = self.loss(batch), self.model.auxiliary_loss()
+        loss = loss if cost is None else loss + cost
         self.losses.put(self.global_step, loss)
         self.losses.read(wait=False)
         if self.losses.newest:  # on a GPU that of an earlier step, which has come to an end
             self.log("train/loss", torch.tensor(self.losses.newest[1]), prog_bar=True)
-        cost = self.model.auxiliary_loss()
-        return loss if cost is None else loss + cost
+        return loss
 
     def on_train_end(self) -> None:
         if self.replay is not None:
@@ -107,10 +107,12 @@ class SequenceClassifier(pl.LightningModule):
     ) -> None:
         """Clips by the joint norm of all gradients, without asking the device for it; else as Lightning does."""
         if gradient_clip_algorithm not in (None, "norm"):
+            self.gradients.clip(optimizer, step=self.global_step, max_norm=None)
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif isinstance(strategy := self.trainer.strategy, FSDPStrategy):  # a rank holds parts of every gradient
             if gradient_clip_val is not None:
-                cast(FullyShardedDataParallel, strategy.model).clip_grad_norm_(gradient_clip_val)
+                norm = cast(FullyShardedDataParallel, strategy.model).clip_grad_norm_(gradient_clip_val)
+                self.gradients.put(self.global_step, ["of all"], norm.reshape(1))
         else:
             self.gradients.clip(optimizer, step=self.global_step, max_norm=gradient_clip_val)
 
