@@ -86,6 +86,18 @@ def test_one_answer_a_row_is_bisected(composed):
     assert (found["reached"], found["at"]["0.9"]) == (16, 16)  # not even the trained length
 
 
+@pytest.mark.parametrize("task", ["flip_flop", "copy_first"])
+def test_outputs_that_are_no_numbers_are_wrong_whatever_class_is_asked_for(composed, task):
+    class Nothing(Oracle):
+        def advance(self, inputs, state):
+            logits, state = super().advance(inputs, state)
+            return logits * torch.nan, state
+
+    task = build(composed(f"task={task}", "task.T=16", "task.num_symbols=2").task, "task")
+    found = failing_lengths(Nothing(task, NEVER), task, cap=16, rows=20, bars=[0.01], place=as_it_is)
+    assert 0 < found["at"]["0.01"] <= 16
+
+
 def test_which_error_decides():
     errors = np.array([7, 3, NEVER, 5])
     assert _by_first_error(errors, 10, 1.0) == 4

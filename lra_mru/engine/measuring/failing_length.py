@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lra_mru.engine.console import warn
 from lra_mru.engine.errors import ConfigError, is_of_memory
+from lra_mru.engine.training.scores import is_right
 from lra_mru.model import SequenceModel
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceTask
@@ -102,7 +103,7 @@ def _first_errors(model: SequenceModel, task: GeneratedTask, T: int, rows: int, 
         first, before, state = None, 0, None
         for batch in pieces:
             outputs, state = _read(model, batch, state, place)
-            wrong = ((outputs.argmax(dim=-1) != batch.targets) & (batch.targets != NO_TARGET)).numpy()  # (B, l)
+            wrong = (~is_right(outputs, batch.targets, task.spec) & (batch.targets != NO_TARGET)).numpy()  # (B, l)
             step = np.where(wrong.any(axis=1), before + wrong.argmax(axis=1), NEVER)
             first = step if first is None else np.minimum(first, step)
             before += wrong.shape[1]
@@ -118,11 +119,7 @@ def _wrong(model: SequenceModel, task: GeneratedTask, T: int, rows: int, place: 
         state = None
         for batch in pieces:
             outputs, state = _read(model, batch, state, place)
-        if task.spec.tolerance is None:
-            right = outputs.argmax(dim=-1) == batch.targets
-        else:
-            right = (outputs[:, 0] - batch.targets).abs() <= task.spec.tolerance
-        errors.append(np.where(right.numpy(), NEVER, 0))
+        errors.append(np.where(is_right(outputs, batch.targets, task.spec).numpy(), NEVER, 0))
     return np.concatenate(errors)
 
 
