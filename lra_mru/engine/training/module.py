@@ -1,5 +1,6 @@
 """What Lightning trains: loss and metrics of one sequence model on one task."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -65,6 +66,7 @@ class SequenceClassifier(pl.LightningModule):
         self.final_sets = [("val", s) for s in val_suffixes] + [("test", s) for s in test_suffixes]
         self.final_scores = torch.nn.ModuleList([Scores(model.spec, group_names) for _ in self.final_sets])
         self._state: ModelState | None = None  # of the rows that are being read in pieces
+        self.choice = (math.inf, math.inf)  # wrong answers and loss of the last validation: the least is the best
         self.results: dict[str, float] = {}  # the record's metrics
         self.losses, self.gradients = LateLosses(), Gradients()
         self.replay: Replay | None = None  # set by the engine for trainer.cuda_graphs=true
@@ -124,7 +126,7 @@ class SequenceClassifier(pl.LightningModule):
         self.log("val/acc", values["val/acc"], prog_bar=True)
         self.log("val/loss", values["val/loss"])
         wrong = round((1 - values["val/acc"]) * values["val/num_examples"])
-        self.log("val/choice", wrong + min(values["val/loss"], 99.0) / 100)  # fewest errors; ties by the lower loss
+        self.choice = (wrong, math.inf if math.isnan(values["val/loss"]) else values["val/loss"])
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         cast(Scores, self.final_scores[dataloader_idx]).update(self._read(batch), batch)
