@@ -178,7 +178,7 @@ def train_and_test(
     )
     callbacks = [rehearsal, meter, stop, checkpoints, *([Telemetry()] if logger else []), *make_callbacks(cfg)]
     trainer = make_trainer(cfg, attempt, every, callbacks, logger)
-    check_ranks(task, test_sets, trainer.world_size)
+    check_ranks(task, val_sets, test_sets, trainer.world_size)
     task.device, model.recompute = trainer.strategy.root_device, cfg.trainer.get("activation_checkpointing", False)
     if cfg.trainer.get("cuda_graphs", False):
         check_replay(trainer, model, compiled=cfg.compile)

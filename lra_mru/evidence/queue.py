@@ -1,6 +1,8 @@
 """The queue: for every cell of the list the rate that validation chooses, then the other seeds at that rate."""
 
+import math
 import signal
+import subprocess
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -113,14 +115,14 @@ class Queue:
         return None
 
     def _best(self, cell: Cell) -> float:
-        """The rate with the highest mean accuracy over all validation sets; of equal ones, the lowest loss."""
-
-        def score(rate: float) -> tuple[float, float]:
+        """The rate with the highest mean accuracy over the validation sets; of equal ones, the lowest loss."""
+        metrics = []
+        for rate in self.declared.rates:
             path = self._record(cell, rate, self.declared.seeds[0])
             assert path is not None
-            return validation(read_json(path)["metrics"])
-
-        return max(self.declared.rates, key=score)
+            metrics.append(read_json(path)["metrics"])
+        scores = dict(zip(self.declared.rates, validation(metrics), strict=True))
+        return max(scores, key=lambda rate: scores[rate])
 
     def _promote(self, cell: Cell, rate: float) -> None:
         path = self._record(cell, rate, self.declared.seeds[0])
@@ -171,18 +173,25 @@ class Queue:
                 process.stop(signal.SIGINT)
             for process in processes:
                 process.process.wait(GRACE_S)
-        except (KeyboardInterrupt, TimeoutError):
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
             pass
         finally:
             for process in processes:
                 process.stop(signal.SIGKILL)
 
 
-def validation(metrics: dict[str, float]) -> tuple[float, float]:
-    """(mean accuracy, -mean loss) over all validation sets: val/acc, and val/acc@T of further lengths."""
-    accuracies = [value for key, value in metrics.items() if key == "val/acc" or key.startswith("val/acc@")]
-    losses = [value for key, value in metrics.items() if key.startswith("val/loss")]
-    return sum(accuracies) / len(accuracies), -sum(losses) / max(len(losses), 1)
+def validation(candidates: Sequence[dict[str, float]]) -> list[tuple[float, float]]:
+    """(mean accuracy, -mean loss) of each candidate's metrics, over the validation sets that all of them have: val/acc,
+    and val/acc@T of further lengths. A loss that is no number is the worst."""
+    shared = set.intersection(*map(set, candidates))
+    accuracies = sorted(key for key in shared if key == "val/acc" or key.startswith("val/acc@"))
+    losses = sorted(key for key in shared if key.startswith("val/loss"))
+    found = []
+    for metrics in candidates:
+        loss = sum(metrics[key] for key in losses) / max(len(losses), 1)
+        accuracy = sum(metrics[key] for key in accuracies) / len(accuracies)
+        found.append((accuracy, -math.inf if math.isnan(loss) else -loss))
+    return found
 
 
 def _counts(override: str, cell: Cell) -> bool:

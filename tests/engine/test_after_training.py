@@ -58,7 +58,7 @@ def test_whatever_breaks_after_training_the_same_command_writes_the_record(go, u
 
 
 def test_a_failing_length_beyond_all_memory_costs_no_record(go, untrainable, monkeypatch, capfd):
-    def no_memory(model, task, T, rows, device):
+    def no_memory(model, task, T, rows, place):
         if T > task.T:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
         return np.full(rows, failing_length.NEVER)
@@ -123,8 +123,11 @@ def test_half_and_double_precision_on_vectors_end_with_a_record(go, precision):
 def test_more_processes_than_rows_are_refused(composed):
     task = build(composed("task=selective_copy", "data_dir=x").task, "task")
     with pytest.raises(ConfigError, match=r"trainer.devices: 16 processes cannot share the 8 rows of test@409600"):
-        check_ranks(task, task.test_sets, 16)
-    check_ranks(task, task.test_sets, 8)
+        check_ranks(task, [], task.test_sets, 16)
+    check_ranks(task, [], task.test_sets, 8)
+    with pytest.raises(ConfigError, match=r"32 processes cannot share the 16 rows of validation@20000"):
+        check_ranks(task, task.val_sets, [], 32)
+    check_ranks(task, task.val_sets, [], 16)
 
 
 def test_a_file_system_without_hard_links_takes_records(go, monkeypatch, tmp_path):

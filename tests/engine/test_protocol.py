@@ -1,6 +1,7 @@
 """The protocol itself: validation chooses, test is read once, and the chosen weights are the tested ones."""
 
 import json
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -42,7 +43,7 @@ def test_the_checkpoint_with_the_best_validation_is_the_one_tested(composed, tmp
         weights[step] = {name: p.clone() for name, p in self.model.named_parameters()}
         for name, value in (("val/acc", 0.9 if step == 10 else 0.5), ("val/loss", 1.0)):
             self.log(name, value)
-        self.log("val/choice", 1.0 if step == 10 else 5.0)
+        self.choice = (100_000, 0.5 if step == 10 else 0.51)
 
     def compare(self):
         tested = dict(self.model.named_parameters())
@@ -79,6 +80,32 @@ def test_scores_count_every_target_once_and_ignore_steps_without_one():
     assert (values["test/acc/even@7"], values["test/acc/odd@7"]) == (1.0, 0.0)
     scores.update(logits[:1], Batch(inputs=logits, lengths=torch.ones(1), targets=targets[:1]))
     assert scores.compute("test")["test/num_examples"] == 2  # the first set is forgotten
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_target_of_millions_counts(dtype):
+    """In whatever precision a run computes: 2 wrong ones of 26.2 million."""
+    scores = Scores(TOKENS).to(dtype)
+    for wrong in [1, 0, 0, 1]:
+        targets = torch.zeros(6_550_000, dtype=torch.long)
+        logits = torch.tensor([[1.0, 0]]).expand(len(targets), 2)
+        targets[:wrong] = 1
+        scores.update(logits, Batch(inputs=logits, lengths=targets, targets=targets))
+    values = scores.compute("test")
+    assert values["test/num_examples"] == 26_200_000
+    assert round((1 - values["test/acc"]) * 26_200_000, 3) == 2
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_classes": 1, "tolerance": 9.0}])
+def test_outputs_that_are_no_numbers_are_wrong_and_show_in_the_loss(changes):
+    spec = replace(TOKENS, **changes)
+    outputs = torch.tensor([[torch.nan] * spec.num_classes, [1.0] + [0.0] * (spec.num_classes - 1)])
+    targets = torch.tensor([0, 0], dtype=torch.float32 if changes else torch.long)
+    scores = Scores(spec)
+    scores.update(outputs, Batch(inputs=outputs, lengths=torch.ones(2), targets=targets))
+    values = scores.compute("test")
+    assert values["test/acc"] == 0.5
+    assert math.isnan(values["test/loss"])
 
 
 def test_numbers_are_right_within_the_tolerance():

@@ -30,6 +30,7 @@ from lra_mru.engine.sweep.overrides import compose_one
         ("+trainer.val_check_interval=1", "trainer.val_check_interval: budget.val_every_steps says"),
         ("+trainer.check_val_every_n_epoch=1", "trainer.check_val_every_n_epoch: "),
         ("+trainer.logger=true", "trainer.logger: choose one with logger=csv"),
+        ("+trainer.benchmark=true", "trainer.benchmark: no race chooses a GPU's kernels"),
         ("+trainer.foo=1", "trainer.foo: it would do nothing"),
         ("+foo=1", "foo: it would do nothing"),
         ("+budget.foo=1", "budget.foo: it would do nothing"),

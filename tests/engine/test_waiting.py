@@ -16,6 +16,7 @@ from lra_mru.engine.measuring.meters import WARMUP_STEPS, Speedometer
 from lra_mru.engine.saving import checkpoint_files
 from lra_mru.engine.training import late
 from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.model import SequenceModel
 from lra_mru.tasks.ahead import Ahead
 
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal")
@@ -145,6 +146,37 @@ def test_a_loss_read_late_is_told_with_its_own_step_and_reaches_no_file(go, tmp_
     saved = sorted(tmp_path.rglob("last.ckpt"))
     assert [checkpoint_files.load(path)["global_step"] for path in saved] == ([] if step < 5 else [15])
     assert not list((tmp_path / "a" / "results").rglob("*.json"))
+
+
+def test_the_cost_that_a_model_adds_is_watched_with_the_loss(go, tmp_path, monkeypatch):
+    monkeypatch.setattr(SequenceModel, "auxiliary_loss", lambda self: torch.tensor(torch.nan, requires_grad=True))
+    with pytest.raises(RunError, match=r"loss is nan at step 0; largest gradient before it: none yet"):
+        go("bmru")
+    assert not list(tmp_path.rglob("last.ckpt"))
+
+
+@pytest.mark.parametrize("step", [4, 6, 9, 19])
+@pytest.mark.parametrize("way", ["norm", "value"])
+def test_weights_behind_a_gradient_that_is_no_number_are_neither_validated_nor_saved(
+    go, tmp_path, monkeypatch, way, step
+):
+    """Validations, and checkpoints, come every 5 steps; at step 6 the next loss tells."""
+    validated = []
+
+    def spoil(self):
+        if self.global_step == step:
+            self.model.head.weight.grad[0, 0] = torch.nan
+
+    monkeypatch.setattr(SequenceClassifier, "on_after_backward", spoil, raising=False)
+    monkeypatch.setattr(
+        SequenceClassifier, "on_validation_epoch_start", lambda self: validated.append(self.global_step)
+    )
+    what = rf"gradient is not finite at step {step}: " if step != 6 else "loss is nan at step 7; largest .*"
+    with pytest.raises(RunError, match=rf"{what}group decay with norm nan; last good checkpoint: "):
+        go("bmru", f"+trainer.gradient_clip_algorithm={way}")
+    assert validated == [done for done in (5, 10, 15) if done <= step]
+    saved = [checkpoint_files.load(path)["global_step"] for path in tmp_path.rglob("last.ckpt")]
+    assert saved == validated[-1:]
 
 
 def test_losses_are_never_further_behind_than_said(monkeypatch):

@@ -1,6 +1,7 @@
 """The queue of runs behind the leaderboard: real runs, each once, the rate by validation alone, and nothing twice."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -58,7 +59,8 @@ def test_the_rate_that_validation_chooses_gets_all_seeds_and_a_second_call_start
     tried = {path: json.loads(path.read_text()) for path in tmp_path.glob("w/evidence/results/runs/**/seed5.json")}
     kept = {path: json.loads(path.read_text()) for path in tmp_path.glob("r/runs/**/seed*.json")}
     assert sorted(record["config"]["optim"]["lr"] for record in tried.values()) == [0.001, 0.01]
-    best = max(tried.values(), key=lambda record: validation(record["metrics"]))
+    scores = validation([record["metrics"] for record in tried.values()])
+    best = list(tried.values())[scores.index(max(scores))]
     assert {(r["seed"], r["config"]["optim"]["lr"]) for r in kept.values()} == {
         (seed, best["config"]["optim"]["lr"]) for seed in (5, 6)
     }
@@ -67,6 +69,32 @@ def test_the_rate_that_validation_chooses_gets_all_seeds_and_a_second_call_start
     status, out, _ = finish(evidence())
     assert (status, len(out.splitlines())) == (0, 1)
     assert out.startswith("1 cells, 0 runs to do")
+
+
+def test_candidates_are_compared_on_the_validation_sets_that_all_have():
+    """Further sets are no part of a run's name: a record may have others, harder or easier."""
+    plain = {"val/acc": 0.8, "test/acc": 0.1}
+    more = {"val/acc": 0.9, "val/acc@96": 0.2, "val/loss@96": 3.0, "val/acc@768": 0.1, "val/loss@768": math.nan}
+    most = more | {"val/acc": 0.7, "val/acc@96": 0.6, "val/loss@768": 2.0}
+    assert validation([plain, more, most]) == [(0.8, 0), (0.9, 0), (0.7, 0)]
+    assert validation([more, most]) == [(pytest.approx(0.4), -math.inf), (pytest.approx(1.4 / 3), -2.5)]
+
+
+def test_a_run_that_saves_for_too_long_is_ended():
+    class Slow:
+        def __init__(self):
+            self.process, self.told = self, []
+
+        def stop(self, number):
+            self.told.append(number)
+
+        def wait(self, seconds):
+            raise subprocess.TimeoutExpired("train.py", seconds)
+
+    queue, slow = Queue.__new__(Queue), [Slow(), Slow()]
+    queue.running = dict(enumerate(slow))
+    queue._stop_all()
+    assert [one.told for one in slow] == [[signal.SIGINT, signal.SIGKILL]] * 2
 
 
 def test_a_stopped_queue_goes_on_with_the_run_it_was_at(evidence, tmp_path):

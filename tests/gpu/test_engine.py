@@ -13,6 +13,7 @@ from support import MODELS, TINY_COPY, without_clock
 
 from lra_mru.engine import run as engine
 from lra_mru.engine.errors import RunError
+from lra_mru.engine.measuring import failing_length
 from lra_mru.engine.measuring.meters import WARMUP_STEPS
 from lra_mru.engine.run import run
 from lra_mru.engine.training import device
@@ -127,3 +128,19 @@ def test_tf32_is_a_choice_and_stands_in_the_record(go):
 
 def test_the_gpu_is_what_auto_takes():
     assert device.choose_accelerator("auto") == "cuda"
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "64-true"])
+@pytest.mark.parametrize("model", ["bmru", "transformer"])
+def test_the_failing_length_is_measured_on_the_gpu_in_the_precision_that_trained(go, monkeypatch, model, precision):
+    devices, read = [], failing_length._read
+
+    def spy(model, batch, state, place):
+        devices.append(place(batch).inputs.device.type)
+        return read(model, batch, state, place)
+
+    monkeypatch.setattr(failing_length, "_read", spy)
+    words = ["task.distractors=gaussian", f"trainer.precision={precision}", "failing_length.rows=4"]
+    record = go(model, *words, "failing_length.cap=16")
+    assert record["failing_length"]["reached"] >= 8
+    assert set(devices) == {"cuda"}

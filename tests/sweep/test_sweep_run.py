@@ -15,6 +15,7 @@ import yaml
 from support import ROOT, TINY_COPY
 
 from lra_mru.engine.errors import ConfigError
+from lra_mru.engine.sweep import trial_process
 from lra_mru.engine.sweep.main import sweep as run_sweep
 
 STAND_IN = """
@@ -255,3 +256,16 @@ def test_the_real_thing_from_a_shipped_file_to_a_pareto_table(tmp_path):
     assert [record["trials"] for record in records] == [2, 2]
     page = next(tmp_path.glob("w/sweeps/*/results/leaderboard.md")).read_text()
     assert "2 trials (2 complete); by model: bmru 2." in page
+
+
+def test_a_trial_that_was_taken_over_counts_its_validations_on(tmp_path, monkeypatch):
+    """Of a step that is validated twice, before and after a kill, the later counts."""
+    monkeypatch.setattr(trial_process, "TRAIN", ["true"])
+    log = tmp_path / "0.log"
+    log.write_text("step 5/20   val/acc 0.2   0:09 left\nstep 10/20   val/acc 0.3   0:08 left\n")
+    process = trial_process.TrialProcess(0, [], log, slot=0, jobs=1)
+    process.process.wait()
+    assert process.reported == 2
+    with log.open("a") as file:
+        file.write("step 10/20   val/acc 0.4   0:07 left\nstep 15/20   val/acc 0.5   0:06 left\n")
+    assert process.validations() == [0.2, 0.4, 0.5]

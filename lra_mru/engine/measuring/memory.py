@@ -91,15 +91,19 @@ def peak_rss() -> int:
 def activation_bytes_per_token(module: nn.Module, loss_of: Any, batch: Batch) -> float:
     """Bytes that autograd keeps for the backward pass, per step of the padded batch; the same on every machine.
 
-    Counts each storage that is saved once, parameters and the batch itself left out. Of a block that is computed again
-    for the backward pass, its input is kept.
+    Counts each storage that is saved once; parameters, those that autocast has made of them, and the batch itself are
+    left out. Of a block that is computed again for the backward pass, its input is kept.
     """
-    known = {tensor.untyped_storage().data_ptr() for tensor in module.parameters()}
+    parameters = [parameter.detach() for parameter in module.parameters()]
+    dtypes = {parameter.dtype for parameter in parameters}
+    known = {parameter.untyped_storage().data_ptr() for parameter in parameters}
     known |= {tensor.untyped_storage().data_ptr() for tensor in (batch.inputs, batch.lengths, batch.targets)}
     saved: dict[int, Tensor] = {}  # keeps them alive, so that no address is used twice
 
     def pack(tensor: Tensor) -> Tensor:
         if (address := tensor.untyped_storage().data_ptr()) not in known:
+            if tensor.dtype not in dtypes and any(_is_copy(tensor, parameter) for parameter in parameters):
+                known.add(address)
             saved[address] = tensor
         return tensor
 
@@ -113,5 +117,14 @@ def activation_bytes_per_token(module: nn.Module, loss_of: Any, batch: Batch) ->
         loss_of(batch)
     for hook in kept:
         hook.remove()
-    total = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+    total = sum(tensor.untyped_storage().nbytes() for address, tensor in saved.items() if address not in known)
     return total / batch.num_padded_tokens
+
+
+def _is_copy(tensor: Tensor, parameter: Tensor) -> bool:
+    """Whether the tensor's storage holds the parameter in the tensor's precision, and nothing else."""
+    storage = tensor.untyped_storage()
+    if storage.nbytes() != parameter.numel() * tensor.itemsize:
+        return False
+    held = torch.empty(0, dtype=tensor.dtype, device=tensor.device).set_(storage)
+    return torch.equal(held, parameter.to(tensor.dtype).flatten())

@@ -73,11 +73,13 @@ def check_precision(cfg: DictConfig, trainer: pl.Trainer) -> None:
         )
 
 
-def check_ranks(task: SequenceTask, tested: Iterable[str], world_size: int) -> None:
+def check_ranks(task: SequenceTask, validated: Iterable[str], tested: Iterable[str], world_size: int) -> None:
     """Every process of a data-parallel run needs a row of every set. Raises: ConfigError"""
     if world_size == 1:
         return
-    sizes = {"validation": len(task.val_set())} | {f"test{suffix}": len(task.test_set(suffix)) for suffix in tested}
+    sizes = {"validation": len(task.val_set())}
+    sizes |= {f"validation{suffix}": len(task.val_set_for(suffix)) for suffix in validated}
+    sizes |= {f"test{suffix}": len(task.test_set(suffix)) for suffix in tested}
     for name, rows in sizes.items():
         if rows < world_size:
             raise ConfigError(

@@ -14,7 +14,7 @@ GROUPS = {"model", "task", "budget", "trainer", "logger"}
 OF_PARAMETER_GROUP = {"lr_factor", "weight_decay"}
 MORE_OF_TRAINER = {  # Lightning's own, beside those that conf/trainer/ names
     *("accumulate_grad_batches", "gradient_clip_algorithm", "log_every_n_steps", "num_nodes"),
-    *("benchmark", "detect_anomaly", "profiler", "max_steps"),
+    *("detect_anomaly", "profiler", "max_steps"),
 }
 WHOLE = "a run trains, validates and tests on whole sets; trainer.max_steps makes it short, and its budget custom"
 INSTEAD = {  # keys of Lightning's Trainer that people know, and what stands in their place
@@ -26,6 +26,7 @@ INSTEAD = {  # keys of Lightning's Trainer that people know, and what stands in 
     "min_epochs": "runs count steps: trainer.max_steps",
     "min_steps": "every run takes trainer.max_steps",
     "max_time": "the clock must not decide how many steps a run takes; trainer.max_steps does",
+    "benchmark": "no race chooses a GPU's kernels, or one seed would give other numbers each time",
     "default_root_dir": "runs_dir says where checkpoints go",
     "enable_checkpointing": "checkpoint_minutes says how often a run is saved",
     **dict.fromkeys(("fast_dev_run", "overfit_batches", "limit_train_batches", "limit_val_batches"), WHOLE),

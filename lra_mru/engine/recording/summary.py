@@ -6,7 +6,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from omegaconf import DictConfig
 
 from lra_mru.engine.console import say
@@ -21,6 +20,7 @@ from lra_mru.engine.saving.checkpoints import Checkpoints
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.model import SequenceModel
 from lra_mru.records.naming import RULE
+from lra_mru.spec import Batch
 from lra_mru.tasks.base import SequenceTask
 from lra_mru.tasks.generated import GeneratedTask
 
@@ -43,12 +43,11 @@ def summarize(
     floors: dict[str, float],
 ) -> dict[str, Any]:
     """Everything the leaderboard may show of this run, and everything needed to repeat it."""
-    model, device = module.model, trainer.strategy.root_device
+    model, device, precision = module.model, trainer.strategy.root_device, trainer.precision_plugin
     limit = model.max_length
     rows = list(range(min(task.batch_size, len(task.val_set()))))  # as many as a training step has
-    batch = trainer.precision_plugin.convert_input(task.val_set().__getitems__(rows))
-    batch = move_data_to_device(batch, module.device)
-    activations = activation_bytes_per_token(model, module.loss, batch)
+    with precision.forward_context():
+        activations = activation_bytes_per_token(model, module.loss, placed(task.val_set().__getitems__(rows), trainer))
     return {
         "schema": record.SCHEMA,
         "model": identity.model,
@@ -71,7 +70,7 @@ def summarize(
             for suffix, steps in sets.items()
             if limit is not None and steps > limit
         },
-        "failing_length": failing(cfg, model, task, device, trained=trainer.global_step >= trainer.max_steps),
+        "failing_length": failing(cfg, model, task, trainer),
         "floors": floors,
         "throughput": meter.throughput(trainer.world_size),
         "memory": meter.memory.figures()
@@ -106,14 +105,16 @@ def thinned(curve: Sequence[tuple[int, float]]) -> list[list[float]]:
     return [list(point) for point in curve[::-1][::every][::-1]]
 
 
-def failing(
-    cfg: DictConfig, model: SequenceModel, task: SequenceTask, device: torch.device, *, trained: bool
-) -> dict[str, Any] | None:
-    """The failing lengths of the tested weights; None where they are not asked for.
+def placed(batch: Batch, trainer: pl.Trainer) -> Batch:
+    """The batch on the device, its numbers in the precision, in which the trainer computes."""
+    converted: Batch = trainer.precision_plugin.convert_input(batch)
+    return converted.to(trainer.strategy.root_device)
 
-    trained: False before training, in the rehearsal: then at the trained length alone
-    """
-    asked = cfg.failing_length
+
+def failing(cfg: DictConfig, model: SequenceModel, task: SequenceTask, trainer: pl.Trainer) -> dict[str, Any] | None:
+    """The failing lengths of the tested weights; before training, in the rehearsal, at the trained length alone. None
+    where they are not asked for."""
+    asked, trained = cfg.failing_length, trainer.global_step >= trainer.max_steps
     if asked.cap is None or not isinstance(task, GeneratedTask):
         return None
     if trained:
@@ -122,7 +123,10 @@ def failing(
             "failing_length.cap, or null, trains nothing again"
         )
     cap, rows = (asked.cap, asked.rows) if trained else (task.T, 1)
-    return failing_lengths(model, task, cap=cap, rows=rows, bars=list(asked.bars), device=device)
+    with trainer.precision_plugin.forward_context():
+        return failing_lengths(
+            model, task, cap=cap, rows=rows, bars=list(asked.bars), place=lambda batch: placed(batch, trainer)
+        )
 
 
 def setup_of(cfg: DictConfig, trainer: pl.Trainer) -> dict[str, Any]:

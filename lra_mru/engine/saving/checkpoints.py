@@ -1,9 +1,10 @@
 """When a run is saved, what of it, and which of its weights are tested."""
 
+import math
 import random
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,6 +14,7 @@ from torch import Tensor
 from lra_mru.engine.saving import checkpoint_files
 from lra_mru.engine.saving.attempts import Attempt
 from lra_mru.engine.training.guards import SafeStop
+from lra_mru.engine.training.module import SequenceClassifier
 
 
 class Checkpoints(pl.callbacks.Checkpoint):
@@ -32,7 +34,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
     ) -> None:
         self.attempt, self.stop, self.config = attempt, stop, config
         self.every_steps, self.every_minutes = every_steps, every_minutes
-        self.best: dict[str, Any] = {}  # step, score, val/acc, state_dict
+        self.best: dict[str, Any] = {}  # step, score: SequenceClassifier.choice, val/acc, state_dict
         self.curve: list[tuple[int, float]] = []  # step and val/acc of every validation
         self.resumes = 0
         self._began = self._saved = time.monotonic()
@@ -58,8 +60,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
             self.stop.obey(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = trainer.callback_metrics
-        score = float(torch.nan_to_num(metrics["val/choice"], nan=torch.inf))
+        metrics, score = trainer.callback_metrics, cast(SequenceClassifier, pl_module).choice
         self.curve.append((trainer.global_step, metrics["val/acc"].item()))
         if not self.best or score < self.best["score"]:
             state_dict = trainer.strategy.lightning_module_state_dict()
@@ -109,6 +110,8 @@ class Checkpoints(pl.callbacks.Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.resumes = state_dict["best"], state_dict["resumes"] + 1
         self.curve = list(state_dict.get("curve", []))  # older checkpoints hold none
+        if self.best and not isinstance(score := self.best["score"], tuple):  # and one number: wrong + loss / 100
+            self.best = self.best | {"score": (score // 1, score % 1 * 100) if score < math.inf else (score, score)}
         self._began -= state_dict["seconds"]
         set_random_states(state_dict["random"])
 

@@ -13,7 +13,7 @@ from lra_mru.places import PACKAGE
 
 TRAIN = [sys.executable, "-m", "lra_mru.train"]
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>, Linux
-VALIDATION = re.compile(r"^step [\d,]+/.*\bval/acc ([\d.]+)", re.MULTILINE)
+VALIDATION = re.compile(r"^step ([\d,]+)/.*\bval/acc ([\d.]+)", re.MULTILINE)
 RECORD = re.compile(r"^record: (.+)$", re.MULTILINE)
 
 
@@ -32,9 +32,9 @@ class TrialProcess:
 
     def __init__(self, number: int, overrides: list[str], log: Path, *, slot: int, jobs: int) -> None:
         self.number, self.overrides, self.log, self.slot = number, overrides, log, slot
-        self.reported = 0  # validations told to Optuna
         log.parent.mkdir(parents=True, exist_ok=True)
         self._from = log.stat().st_size if log.exists() else 0  # a trial taken over goes on in the same log
+        self.reported = len(self.validations())  # told to Optuna, also before the trial was taken over
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*TRAIN, *overrides],
@@ -52,8 +52,9 @@ class TrialProcess:
             return file.read().decode(errors="replace")
 
     def validations(self) -> list[float]:
-        """Validation accuracy at each validation of this process so far."""
-        return [float(value) for value in VALIDATION.findall(self.text())]
+        """Validation accuracy at each validation of the trial so far, before it was taken over as well."""
+        text = self.log.read_bytes().decode(errors="replace") if self.log.exists() else ""
+        return [float(value) for value in dict(VALIDATION.findall(text)).values()]
 
     def record(self) -> Path | None:
         found = RECORD.findall(self.text())

@@ -1,4 +1,5 @@
-"""The norms of a step's gradients: clipped by them, and told when a loss is no number. The host reads none of them."""
+"""The norms of a step's gradients: clipped by them, and told when a loss is no number. The host reads none of them
+before a run is saved."""
 
 import math
 from collections import deque
@@ -27,9 +28,19 @@ class Gradients:
             return
         parameters = [p for _, p in found]
         norms = torch.stack(torch._foreach_norm([p.grad for p in parameters if p.grad is not None]))
-        self._norms.append((step, [name for name, _ in found], norms))
+        self.put(step, [name for name, _ in found], norms)
         if max_norm is not None and max_norm > 0:
             clip_grads_with_norm_(parameters, max_norm, torch.linalg.vector_norm(norms))
+
+    def put(self, step: int, names: list[str], norms: Tensor) -> None:
+        """Keeps the norms of a step's gradients: of each the group's name, and norms (len(names),)."""
+        self._norms.append((step, names, norms))
+
+    def newest_bad(self) -> int | None:
+        """The newest step, if one of its norms is not finite; else None. Waits for the device."""
+        if not self._norms or bool(self._norms[-1][2].isfinite().all()):
+            return None
+        return self._norms[-1][0]
 
     def largest_before(self, step: int) -> str:
         """The parameter group with the largest norm in the last step before this one; no number is the largest."""

@@ -16,41 +16,44 @@ AGAIN = "go on with: the same command again"
 
 
 class NonFiniteGuard(pl.Callback):
-    """Stops a run whose loss is not finite.
+    """Stops a run whose loss is not finite, or whose last step before it is saved had such a gradient.
 
     On a CPU at once, before the loss reaches the weights. On a GPU up to MOST_BEHIND steps later, so that the GPU need
-    not wait; but nothing is saved, validated or recorded before every loss so far was read. A gradient may be
-    infinite: under float16 the scaler skips such a step and lowers its factor. The loss is read before it is scaled.
+    not wait; but nothing is saved, validated or recorded before every loss so far was read, and the newest gradient: an
+    older one that is no number shows in the losses after it. Under float16 a gradient may be infinite: the scaler skips
+    such a step and lowers its factor. The loss is read before it is scaled.
     """
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        self._check(pl_module, wait=False)
+        self._check(trainer, pl_module, wait=False)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check(pl_module, wait=True)
+        self._check(trainer, pl_module, wait=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._check(pl_module, wait=True)
+        self._check(trainer, pl_module, wait=True)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._check(pl_module, wait=True)
+        self._check(trainer, pl_module, wait=True)
 
-    def _check(self, pl_module: pl.LightningModule, *, wait: bool) -> None:
+    def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *, wait: bool) -> None:
         module = cast(SequenceClassifier, pl_module)
         module.losses.read(wait=wait)
-        if module.losses.bad is None:
+        gradients, skips = module.gradients, getattr(trainer.precision_plugin, "scaler", None) is not None
+        if module.losses.bad is not None:
+            step, loss = module.losses.bad
+            what = f"loss is {loss} at step {step}; largest gradient before it: {gradients.largest_before(step)}"
+        elif wait and not skips and (bad := gradients.newest_bad()) is not None:
+            what = f"gradient is not finite at step {bad}: {gradients.largest_before(bad + 1)}"
+        else:
             return
-        step, loss = module.losses.bad
         checkpoint = self.checkpoint if self.checkpoint.exists() else "none yet"
-        raise RunError(
-            f"loss is {loss} at step {step}; largest gradient before it: {module.gradients.largest_before(step)}; "
-            f"last good checkpoint: {checkpoint}; lower optim.lr or raise optim.warmup_fraction"
-        )
+        raise RunError(f"{what}; last good checkpoint: {checkpoint}; lower optim.lr or raise optim.warmup_fraction")
 
 
 class SafeStop(pl.Callback):

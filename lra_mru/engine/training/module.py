@@ -1,5 +1,6 @@
 """What Lightning trains: loss and metrics of one sequence model on one task."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -65,6 +66,7 @@ class SequenceClassifier(pl.LightningModule):
         self.final_sets = [("val", s) for s in val_suffixes] + [("test", s) for s in test_suffixes]
         self.final_scores = torch.nn.ModuleList([Scores(model.spec, group_names) for _ in self.final_sets])
         self._state: ModelState | None = None  # of the rows that are being read in pieces
+        self.choice = (math.inf, math.inf)  # wrong answers and loss of the last validation: the least is the best
         self.results: dict[str, float] = {}  # the record's metrics
         self.losses, self.gradients = LateLosses(), Gradients()
         self.replay: Replay | None = None  # set by the engine for trainer.cuda_graphs=true
@@ -86,13 +88,13 @@ class SequenceClassifier(pl.LightningModule):
         if self.replay is not None:
             self.replay.prepare(batch)
         seed_draws(draw_seed(self.seed, batch_idx, self.global_rank), self.device)
-        loss = self.loss(batch)
+        loss, cost = self.loss(batch), self.model.auxiliary_loss()
+        loss = loss if cost is None else loss + cost
         self.losses.put(self.global_step, loss)
         self.losses.read(wait=False)
         if self.losses.newest:  # on a GPU that of an earlier step, which has come to an end
             self.log("train/loss", torch.tensor(self.losses.newest[1]), prog_bar=True)
-        cost = self.model.auxiliary_loss()
-        return loss if cost is None else loss + cost
+        return loss
 
     def on_train_end(self) -> None:
         if self.replay is not None:
@@ -107,10 +109,12 @@ class SequenceClassifier(pl.LightningModule):
     ) -> None:
         """Clips by the joint norm of all gradients, without asking the device for it; else as Lightning does."""
         if gradient_clip_algorithm not in (None, "norm"):
+            self.gradients.clip(optimizer, step=self.global_step, max_norm=None)
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif isinstance(strategy := self.trainer.strategy, FSDPStrategy):  # a rank holds parts of every gradient
             if gradient_clip_val is not None:
-                cast(FullyShardedDataParallel, strategy.model).clip_grad_norm_(gradient_clip_val)
+                norm = cast(FullyShardedDataParallel, strategy.model).clip_grad_norm_(gradient_clip_val)
+                self.gradients.put(self.global_step, ["of all"], norm.reshape(1))
         else:
             self.gradients.clip(optimizer, step=self.global_step, max_norm=gradient_clip_val)
 
@@ -122,7 +126,7 @@ class SequenceClassifier(pl.LightningModule):
         self.log("val/acc", values["val/acc"], prog_bar=True)
         self.log("val/loss", values["val/loss"])
         wrong = round((1 - values["val/acc"]) * values["val/num_examples"])
-        self.log("val/choice", wrong + min(values["val/loss"], 99.0) / 100)  # fewest errors; ties by the lower loss
+        self.choice = (wrong, math.inf if math.isnan(values["val/loss"]) else values["val/loss"])
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         cast(Scores, self.final_scores[dataloader_idx]).update(self._read(batch), batch)

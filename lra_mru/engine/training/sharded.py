@@ -21,10 +21,13 @@ def copies(module: SequenceClassifier, trainer: pl.Trainer) -> tuple[SequenceCla
 
 
 def with_weights(measured: SequenceClassifier, trainer: pl.Trainer, best: Mapping[str, Any]) -> SequenceClassifier:
-    """The module to measure with the best weights, and what was scored with them."""
+    """The module to measure with the best weights, and what was scored with them, on the device that trained.
+
+    Lightning takes what it has tested to the CPU.
+    """
     module = trainer.lightning_module
     if module is measured:
-        return measured
+        return measured.to(trainer.strategy.root_device)
     assert isinstance(module, SequenceClassifier)
     whole = copy.deepcopy(measured)  # which stays on the CPU: a GPU holds a whole module only as long as it is measured
     whole.load_state_dict(best["state_dict"])
