@@ -27,16 +27,18 @@ from lra_mru.spec import NO_TARGET, Batch
 
 def cross_entropy_until_errors(
     outputs: Float[Tensor, "B L C"], targets: Int[Tensor, "B L"], error_decay: float
-) -> Float[Tensor, ""]:
-    """Weighted mean cross-entropy over all targets: a step d steps after the first error of its row weighs
-    exp(-error_decay d). Source: Brandoit et al., "Length-independent state tracking under a parallel scan" (2026)
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Weighted mean cross-entropy over all targets, and the sum of the weights: a step d steps after the first error of
+    its row weighs exp(-error_decay d).
+
+    Source: Brandoit et al., "Length-independent state tracking under a parallel scan" (2026)
     """
     losses = cross_entropy(outputs.flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="none")
     asked = targets != NO_TARGET
     wrong = (outputs.detach().argmax(-1) != targets) & asked
     late = ((wrong.cumsum(1) > 0).cumsum(1) - 1).clamp(min=0)  # steps since the first error
     weights = asked * torch.exp(-error_decay * late)
-    return (weights.flatten() * losses).sum() / weights.sum()
+    return (weights.flatten() * losses).sum() / weights.sum(), weights.sum()
 
 
 class SequenceClassifier(pl.LightningModule):
@@ -73,22 +75,35 @@ class SequenceClassifier(pl.LightningModule):
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross-entropy, or mean squared error, over the batch's targets."""
+        return self._loss_and_weight(batch)[0]
+
+    def _loss_and_weight(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The mean, and what it is a mean over: targets, or weights of targets."""
         outputs = self.model(batch.inputs) if self.replay else self.model(batch.inputs, batch.lengths)
         if self.training and self.model.spec.error_decay:
             return cross_entropy_until_errors(outputs.float(), batch.targets, self.model.spec.error_decay)
         outputs, targets = outputs.flatten(0, -2).float(), batch.targets.flatten()
         if self.model.spec.tolerance is None:
-            return cross_entropy(outputs, targets, ignore_index=NO_TARGET)
-        if not self.model.spec.per_step:
-            return mse_loss(outputs[:, 0], targets)
+            return cross_entropy(outputs, targets, ignore_index=NO_TARGET), (targets != NO_TARGET).sum()
         kept = targets != NO_TARGET  # steps without a target add 0: to pick the others out, a GPU would be waited for
-        return torch.where(kept, (outputs[:, 0] - targets).square(), 0).sum() / kept.sum()
+        if not self.model.spec.per_step:
+            return mse_loss(outputs[:, 0], targets), kept.sum()
+        return torch.where(kept, (outputs[:, 0] - targets).square(), 0).sum() / kept.sum(), kept.sum()
+
+    def _loss_of_all(self, batch: Batch) -> Tensor:
+        """The loss whose gradient, averaged over all processes, is that of one process with all of their rows."""
+        if (processes := self.trainer.world_size) == 1:
+            return self.loss(batch)
+        loss, weight = self._loss_and_weight(batch)
+        total = weight.float().clone()
+        torch.distributed.all_reduce(total)
+        return loss * (weight * processes / total)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.replay is not None:
             self.replay.prepare(batch)
         seed_draws(draw_seed(self.seed, batch_idx, self.global_rank), self.device)
-        loss, cost = self.loss(batch), self.model.auxiliary_loss()
+        loss, cost = self._loss_of_all(batch), self.model.auxiliary_loss()
         loss = loss if cost is None else loss + cost
         self.losses.put(self.global_step, loss)
         self.losses.read(wait=False)
