@@ -12,6 +12,8 @@ from lra_mru.report.load import ACC, Record
 from lra_mru.report.order import task_rank
 from lra_mru.report.rows import Row, grouped, middle, num_examples, num_sequences
 
+ZERO_AT = 1 / 8  # of the shortest other length: where length 0 stands on a logarithmic axis
+
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
@@ -48,6 +50,13 @@ class Section:
     def points(self) -> list[tuple[int, str]]:
         """(length, metric) of every test set, ascending; the trained length is that of `test/acc`."""
         return sorted([(self.trained_length, ACC), *((length, f"{ACC}@{length}") for length in self.lengths)])
+
+    @property
+    def places(self) -> dict[int, float]:
+        """Where each length stands on a logarithmic axis; 0, which has no logarithm, a little left of the others."""
+        lengths = [length for length, _ in self.points]
+        shortest = min(length for length in lengths if length > 0)
+        return {length: length or shortest * ZERO_AT for length in lengths}
 
     @property
     def groups(self) -> list[str]:

@@ -92,12 +92,12 @@ class SequenceClassifier(pl.LightningModule):
 
     def _loss_of_all(self, batch: Batch) -> Tensor:
         """The loss whose gradient, averaged over all processes, is that of one process with all of their rows."""
-        if (processes := self.trainer.world_size) == 1:
+        if not torch.distributed.is_initialized():
             return self.loss(batch)
         loss, weight = self._loss_and_weight(batch)
         total = weight.float().clone()
         torch.distributed.all_reduce(total)
-        return loss * (weight * processes / total)
+        return loss * (weight * torch.distributed.get_world_size() / total)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.replay is not None:

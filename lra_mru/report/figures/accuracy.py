@@ -18,7 +18,6 @@ from lra_mru.report.sections import Section
 from lra_mru.report.tables.cells import percent
 
 CHARACTER, GAP = 0.072, 0.08  # inches: of a tick label on average, and between two
-ZERO_AT = 1 / 8  # of the shortest other length: where length 0 stands on a logarithmic axis
 LINES = ("-", "--", ":", "-.")  # of several rows of one model
 KEY = "Dots: seeds. Line or mark: mean. Bar: 95 % interval of the mean, drawn within 0 to 100 %. Dashed: floors."
 
@@ -41,7 +40,7 @@ def _against_length(section: Section) -> Figure:
     rows = section.drawn
     height = max(4.0, 1.3 + LINE * (len(rows) + 1))
     figure, axes = blank(left=0.65, right=2.35, top=0.7, bottom=0.72, height=height)
-    places = _places(section)
+    places = section.places
     last, apart = max(places), _apart(list(places.values()), len(rows))
     ends = []  # (accuracy at the right edge, label, colour, marker, whether the row reaches that edge)
     for i, row in enumerate(rows):
@@ -68,13 +67,6 @@ def _against_length(section: Section) -> Figure:
     axes.set(xlabel="sequence length T, and n test sequences of it", ylabel="test accuracy (%)")
     _label_ends(axes, ends, gap=110 * LINE / (height - 1.42))
     return _titled(figure, section)
-
-
-def _places(section: Section) -> dict[int, float]:
-    """Where each length stands on the axis; 0, which no logarithm has, a little left of the others."""
-    lengths = [length for length, _ in section.points]
-    shortest = min(length for length in lengths if length > 0)
-    return {length: length or shortest * ZERO_AT for length in lengths}
 
 
 def _apart(places: list[float], num_rows: int) -> float:

@@ -24,7 +24,7 @@ def draw_memory(section: Section) -> bytes:
             if points := section.memory(row):
                 look = look_of(row.model)
                 axes.plot(
-                    [length for length, _ in points],
+                    [section.places[length] for length, _ in points],
                     [used / 2**20 for _, used in points],
                     color=look.colour,
                     marker=look.marker,

@@ -68,13 +68,17 @@ function tickNames(lengths, trained, place) {
   return lengths.map((length) => [length, names.get(length) ?? ""]);
 }
 
-// Accuracy against length. Rows stand a little side by side, so that equal results stay visible; length 0, which has
-// no logarithm, stands left of the others.
+// Where a length stands on a logarithmic axis: 0, which has no logarithm, left of the others.
+function placeOf(lengths) {
+  const shortest = lengths.find((length) => length > 0);
+  return (length) => length || shortest / 8;
+}
+
+// Accuracy against length. Rows stand a little side by side, so that equal results stay visible.
 function drawLengths(holder, spec, hidden, width) {
   const series = onlyShown(spec.series, hidden);
   const lengths = [...new Set(spec.series.flatMap((s) => s.points.map((p) => p.x)))].sort(d3.ascending);
-  const shortest = lengths.find((length) => length > 0);
-  const at = (length) => length || shortest / 8;
+  const at = placeOf(lengths);
   const x = d3.scaleLog([at(lengths[0]) / 1.6, at(lengths.at(-1)) * 1.6], [0, 1]);
   const y = d3.scaleLinear([-3, 103], [0, 1]);
   const room = width - 62;
@@ -145,15 +149,16 @@ function drawCosts(holder, spec, hidden, width) {
   const all = spec.series.flatMap((one) => one.points);
   const lengths = [...new Set(all.map((point) => point[0]))].sort(d3.ascending);
   const [low, high] = d3.extent(all, (point) => point[1]);
-  const x = d3.scaleLog([lengths[0] / 1.2, lengths.at(-1) * 1.2], [0, 1]);
+  const at = placeOf(lengths);
+  const x = d3.scaleLog([at(lengths[0]) / 1.2, at(lengths.at(-1)) * 1.2], [0, 1]);
   const y = d3.scaleLog([low / 1.3, high * 1.3], [0, 1]);
-  const { svg } = axes(holder, spec, { width, height: 320, left: 66, x, y, ticks: lengths.map((length) => [length, number(length)]) });
+  const { svg } = axes(holder, spec, { width, height: 320, left: 66, x, y, ticks: lengths.map((length) => [at(length), number(length)]) });
   for (const one of onlyShown(spec.series, hidden)) {
-    const line = d3.line((point) => x(point[0]), (point) => y(point[1]));
+    const line = d3.line((point) => x(at(point[0])), (point) => y(point[1]));
     svg.append("path").attr("class", "line").attr("stroke", colourOf(one.model)).attr("d", line(one.points));
     for (const [length, value] of one.points) {
       const text = `${one.model}: ${number(value)} at L = ${number(length)}`;
-      drawShape(addMark(svg, x(length), y(value), { model: one.model, text }), one.model, 52);
+      drawShape(addMark(svg, x(at(length)), y(value), { model: one.model, text }), one.model, 52);
     }
   }
 }
