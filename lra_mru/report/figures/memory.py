@@ -33,10 +33,12 @@ def draw_memory(section: Section) -> bytes:
                     label=section.label(row),
                 )
         axes.set(xscale="log", xlabel="sequence length T", ylabel="memory (MiB)")
+        axes.set_xticks(list(section.places.values()), [f"{length:,}" for length in section.places], fontsize=8)
+        axes.minorticks_off()
         axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
         axes.grid(color="#e6e6e6", linewidth=0.6)
         axes.set_title(section.title, loc="left", fontsize=11, fontweight="bold", pad=18)
         axes.text(0, 1.03, ABOUT, fontsize=7.5, color=GREY, transform=axes.transAxes)
-        figure.legend(loc="outside right upper", frameon=False)
+        figure.legend(loc="outside right center", frameon=False)
         figure.savefig(png, format="png", dpi=160, metadata={"Software": None})
     return png.getvalue()

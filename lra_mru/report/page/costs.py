@@ -58,6 +58,7 @@ def memory_figure(section: Section) -> Spec:
     """Memory of the test against length, a line for each row."""
     return {
         "kind": "costs",
+        "from_zero": True,
         "title": "Memory against sequence length",
         "x": "sequence length T",
         "y": "memory (MiB)",

@@ -144,14 +144,14 @@ function drawScatter(holder, spec, hidden, width) {
   }
 }
 
-// Speed or memory against length; on logarithmic axes a power is a straight line.
+// Speed or memory against length; on logarithmic axes a power is a straight line, above 0 what is flat looks flat.
 function drawCosts(holder, spec, hidden, width) {
   const all = spec.series.flatMap((one) => one.points);
   const lengths = [...new Set(all.map((point) => point[0]))].sort(d3.ascending);
   const [low, high] = d3.extent(all, (point) => point[1]);
   const at = placeOf(lengths);
   const x = d3.scaleLog([at(lengths[0]) / 1.2, at(lengths.at(-1)) * 1.2], [0, 1]);
-  const y = d3.scaleLog([low / 1.3, high * 1.3], [0, 1]);
+  const y = spec.from_zero ? d3.scaleLinear([0, high * 1.1], [0, 1]) : d3.scaleLog([low / 1.3, high * 1.3], [0, 1]);
   const { svg } = axes(holder, spec, { width, height: 320, left: 66, x, y, ticks: lengths.map((length) => [at(length), number(length)]) });
   for (const one of onlyShown(spec.series, hidden)) {
     const line = d3.line((point) => x(at(point[0])), (point) => y(point[1]));
