@@ -99,12 +99,20 @@ class Browser:
         self.wait_for("document.documentElement?.dataset.ready === 'yes'")
 
     def wait_for(self, condition: str) -> None:
-        """Returns as soon as it is true. Raises: TimeoutError"""
+        """Returns as soon as it is true, also of a page that is just being left. Raises: TimeoutError"""
         end = time.monotonic() + PATIENCE_S
-        while not self.evaluate(condition):
+        while not self._holds(condition):
             if self.complaints or time.monotonic() > end:
                 raise TimeoutError(f"{condition} did not come true; complaints: {self.complaints}")
             time.sleep(0.02)
+
+    def _holds(self, condition: str) -> bool:
+        try:
+            return bool(self.evaluate(condition))
+        except RuntimeError as error:  # asked between two pages
+            if not any(word in str(error) for word in ("navigated", "context")):
+                raise
+            return False
 
     def look(self, *, width: int, height: int = 900, dark: bool = False) -> None:
         """A window of so many pixels, by day or by night."""
