@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 READER_LEFT = 141  # the exit status that a shell shows for a program ended by SIGPIPE
+INTERRUPTED = 130  # and by SIGINT
 
 
 def put_line(line: str) -> None:
@@ -20,7 +21,7 @@ def put_line(line: str) -> None:
 
 
 def until_reader_leaves(main: Callable[P, R]) -> Callable[P, R]:
-    """A program that only prints ends without a word when its reader does."""
+    """A program that only prints ends without a word when its reader does, and with one on Ctrl-C."""
 
     @functools.wraps(main)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -31,6 +32,9 @@ def until_reader_leaves(main: Callable[P, R]) -> Callable[P, R]:
         except BrokenPipeError:
             discard_output()
             sys.exit(READER_LEFT)
+        except KeyboardInterrupt:
+            print("error: interrupted", file=sys.stderr)
+            sys.exit(INTERRUPTED)
 
     return guarded
 

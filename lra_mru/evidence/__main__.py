@@ -53,6 +53,8 @@ def main() -> None:
         evidence()
     except (ConfigError, RunError) as error:
         cli.fail(error)
+    except OSError as error:  # of a runs_dir that is a file, or that nobody may write to
+        cli.fail(ConfigError(f"{error.filename}: {error.strerror}"))
     except KeyboardInterrupt:
         cli.fail(RunError("interrupted before a run began"))
 

@@ -35,6 +35,9 @@ class Declared:
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for name, values in {"rates": self.rates, "seeds": self.seeds}.items():
+            if len(set(values)) < len(values):
+                raise ConfigError(f"{name}={list(values)} names one twice")
         if not all(0 < rate < math.inf for rate in self.rates):
             raise ConfigError(f"rates={list(self.rates)} must be numbers above 0")
         if not all(seed >= 0 for seed in self.seeds):

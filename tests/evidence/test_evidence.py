@@ -151,6 +151,28 @@ def test_a_key_that_no_config_has_is_one_line_before_anything_starts(evidence, t
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "1,2,1"], "seeds=[1, 2, 1] names one twice"),
+        (["--rates", "0.001,1e-3"], "rates=[0.001, 0.001] names one twice"),
+        (["task=listops"], "task=listops: give key=value; "),
+        (["experiment=gaussian"], "experiment=gaussian: give key=value; "),
+        (["task.mnist_dri=x"], "task.mnist_dri=x: no task has such a key; did you mean mnist_dir"),
+        (["runs_dir=file"], "file/evidence: Not a directory"),
+    ],
+)
+def test_what_would_do_nothing_or_another_thing_is_refused(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["evidence", "--dry", "--tasks", "flip_flop", "--models", "bmru", *words])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     "changes",
     [{"seeds": []}, {"rates": ["a"]}, {"seed": 1}, {"groups": [{"tasks": ["x"], "models": ["lru"]}]}, {"budget": 3}],
 )
