@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.common.arrow import write_pair_file
 from data_prep.common.checks import check_int
@@ -59,11 +60,8 @@ def make_retrieval(folder: Path, parameters: RetrievalParameters, *, lra_dir: st
             check_rows(split, len(rows), getattr(parameters, f"num_{split}"))
             labels[split], pairs[split] = np.array(rows, dtype=np.int32)[:, 0], np.array(rows, dtype=np.int32)[:, 1:]
         both = np.concatenate([pairs["train"], pairs["val"]])
-        hashes, test = (
-            content_hashes(np.sort(rows)) for rows in (both, pairs["test"])
-        )  # in whichever order papers are
         train, val = np.split(np.arange(len(both)), [len(pairs["train"])])
-        train, val = apart(hashes, train, val, test)
+        train, val = apart(_pair_hashes(both), train, val, _pair_hashes(pairs["test"]))
         kept = {"train": train, "val": val - len(pairs["train"]), "test": np.arange(len(pairs["test"]))}
         write_documents(partial / "documents.arrow", [*number], np.zeros(len(number), dtype=np.uint8))  # no label
         for split, chosen in kept.items():
@@ -91,6 +89,11 @@ def _read_tsv(path: Path) -> Iterator[Pair]:
             if not fields[3] or not fields[4]:
                 raise ValueError(f"{path}, line {line}: a text is empty")
             yield int(float(fields[0])), fields[3], fields[4]
+
+
+def _pair_hashes(pairs: NDArray[np.int32]) -> NDArray[np.uint64]:
+    """pairs (N, 2) of numbers of documents -> (N,), the same whichever of the two comes first."""
+    return content_hashes(np.sort(pairs))
 
 
 def _hub(hub_id: str | None) -> dict[str, Iterator[Pair]]:

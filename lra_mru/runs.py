@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
 from data_prep.common.json_files import read_json
-from data_prep.common.output import until_reader_leaves
+from data_prep.common.output import printing_program
 from lra_mru.engine.saving.attempts import Attempt, find
 from lra_mru.places import MY_RESULTS
 
@@ -67,7 +67,7 @@ def again(command: str | None) -> str:
     return UNKNOWN if command is None else command if "force=true" in command else f"{command} force=true"
 
 
-@until_reader_leaves
+@printing_program
 def main() -> None:
     parser = OneLineParser(prog="python -m lra_mru.runs", description=__doc__)
     parser.add_argument("--results-dir", type=Path, default=MY_RESULTS, help="where the runs' records go")

@@ -1,12 +1,12 @@
 """The program behind `python sweep.py` and `lra-sweep`: a W&B sweep file, with no account and no network."""
 
-from data_prep.common.output import until_reader_leaves
+from data_prep.common.output import printing_program
 from lra_mru.engine import cli
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.sweep.main import sweep_from_command_line
 
 
-@until_reader_leaves
+@printing_program
 def main() -> None:
     try:
         results_dir = sweep_from_command_line()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-from data_prep.common.output import INTERRUPTED, READER_LEFT, until_reader_leaves
+from data_prep.common.output import INTERRUPTED, READER_LEFT, printing_program
 from lra_mru import runs, show
 from lra_mru.bench import __main__ as bench
 from lra_mru.report import __main__ as report
@@ -97,7 +97,7 @@ def test_no_program_complains_where_nobody_reads(words: str, status: int, tmp_pa
 
 
 def test_a_program_that_only_prints_ends_with_a_line_on_ctrl_c(capsys):
-    @until_reader_leaves
+    @printing_program
     def program():
         raise KeyboardInterrupt
 

@@ -20,8 +20,8 @@ def put_line(line: str) -> None:
         discard_output()
 
 
-def until_reader_leaves(main: Callable[P, R]) -> Callable[P, R]:
-    """A program that only prints ends without a word when its reader does, and with one on Ctrl-C."""
+def printing_program(main: Callable[P, R]) -> Callable[P, R]:
+    """Decorates a program that only prints: it ends without a word when its reader does, and with a line on Ctrl-C."""
 
     @functools.wraps(main)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:

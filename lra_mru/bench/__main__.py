@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does: torch's
 import torch
 
 from data_prep.common.arguments import OneLineParser
-from data_prep.common.output import until_reader_leaves
+from data_prep.common.output import printing_program
 from lra_mru.bench import models
 from lra_mru.bench.arguments import new_file, threads
 from lra_mru.bench.gpu import measure
@@ -28,7 +28,7 @@ PARTS = {
 }
 
 
-@until_reader_leaves
+@printing_program
 def main() -> None:
     parser = OneLineParser(prog="python -m lra_mru.bench", description=__doc__)
     parts = parser.add_subparsers(dest="part", required=True, metavar="PART")

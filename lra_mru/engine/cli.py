@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from data_prep.common.output import READER_LEFT, discard_output, until_reader_leaves
+from data_prep.common.output import READER_LEFT, discard_output, printing_program
 from lra_mru.engine.arguments import Parser, explain, nearest
 from lra_mru.engine.console import is_first_process
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
@@ -79,7 +79,7 @@ def status_of(error: Exception) -> int:
 def launch(main: Callable[[], None]) -> None:
     """Runs a function made by hydra.main. Exits with 0 only if every run is complete; a defect keeps its traceback."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        until_reader_leaves(print)(help_text(CONF))
+        printing_program(print)(help_text(CONF))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them in its own way
     try:

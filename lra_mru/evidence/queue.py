@@ -12,7 +12,7 @@ from pathlib import Path
 from data_prep.common.json_files import read_json
 from data_prep.common.output import put_line as say
 from lra_mru import files
-from lra_mru.engine.arguments import as_value, nearest
+from lra_mru.engine.arguments import as_value, names_in, nearest
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
 from lra_mru.engine.recording.protocol import named, task_of_experiment
 from lra_mru.engine.recording.record import Identity
@@ -20,19 +20,10 @@ from lra_mru.engine.sweep.overrides import key_of
 from lra_mru.engine.sweep.trial_process import TrialProcess
 from lra_mru.evidence.declared import Cell, Declared
 from lra_mru.evidence.names import Names
-from lra_mru.places import CONF, MY_RESULTS
+from lra_mru.places import MY_RESULTS
 
-OURS = (
-    "seed",
-    "optim.lr",
-    "trials",
-    "model",
-    "task",
-    "experiment",
-    "budget",
-    "force",
-    "resume",
-)  # what the list decides
+# What the list decides.
+OURS = ("seed", "optim.lr", "trials", "model", "task", "experiment", "budget", "force", "resume")
 GRACE_S = 60  # for a run that saves its checkpoint
 
 
@@ -48,11 +39,13 @@ class Queue:
     """
 
     def __init__(self, declared: Declared, overrides: Sequence[str], *, jobs: int) -> None:
+        of_tasks = {f"task.{key}" for name in names_in("task") for key in named("task", name)}
         for override in overrides:
-            if "=" not in override or key_of(override) in OURS:
+            key = key_of(override)
+            if "=" not in override or key in OURS:
                 raise ConfigError(f"{override}: give key=value; {', '.join(OURS)} are the list's to say")
-            if (key := key_of(override)).startswith("task.") and (name := key.split(".")[1]) not in _keys_of_tasks():
-                raise ConfigError(f"{override}: no task has such a key{nearest(name, _keys_of_tasks())}")
+            if key.startswith("task.") and (start := ".".join(key.split(".")[:2])) not in of_tasks:
+                raise ConfigError(f"{override}: no task has such a key{nearest(start, of_tasks)}")
         said = dict(override.split("=", 1) for override in overrides)
         self.declared, self.jobs = declared, jobs
         self.results = Path(said.get("results_dir", MY_RESULTS))
@@ -214,8 +207,3 @@ def _counts(override: str, cell: Cell) -> bool:
     chosen = dict(word.split("=", 1) for word in cell.words)
     task = chosen.get("task") or task_of_experiment(chosen.get("experiment", ""))
     return key.split(".")[1] in named("task", task or "")
-
-
-def _keys_of_tasks() -> set[str]:
-    """Of all shipped tasks: a list may be narrowed to some of them."""
-    return {key for path in (CONF / "task").glob("*.yaml") for key in named("task", path.stem)}

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
-from data_prep.common.output import until_reader_leaves
+from data_prep.common.output import printing_program
 from lra_mru.places import MY_RESULTS
 from lra_mru.report import records_of, write_leaderboard, write_readme
 from lra_mru.report.check import check_paths
 
 
-@until_reader_leaves
+@printing_program
 def main() -> int:
     """Exit status 0 if all was written from all records, 1 with a line on stderr for what failed or was left out.
 

@@ -137,8 +137,8 @@ def anchor(title: str) -> str:
 def make_sections(records: list[Record]) -> list[Section]:
     """Sections in the declared order of tasks, then by variant and budget; those with one seed a row after all others.
 
-    Rows by accuracy at the longest length of the section, then at the trained one, then by name. No row of which no
-    seed lies above the floor at the longest length stands before another such; those not tested there stand last.
+    Rows by accuracy at the longest length of the section, then at the trained one, then by name. At the longest length
+    all rows without a seed above the floor count as equal; those not tested there stand last.
     """
     sections = []
     for (_, variant, budget), members in grouped(records, lambda r: (task_rank(r.task), r.variant, r.budget)):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
-from data_prep.common.output import until_reader_leaves
+from data_prep.common.output import printing_program
 from lra_mru.engine.arguments import explain
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.imports import imports_that_stay
@@ -13,7 +13,7 @@ from lra_mru.engine.imports import imports_that_stay
 USAGE = "python -m lra_mru.show task=NAME [key=value ...]"
 
 
-@until_reader_leaves
+@printing_program
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line -> exit status: 0 if the sheet is written, 2 if it cannot be."""
     parser = OneLineParser(prog="python -m lra_mru.show", usage=USAGE, description=__doc__)

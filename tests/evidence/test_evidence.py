@@ -157,7 +157,7 @@ def test_a_key_that_no_config_has_is_one_line_before_anything_starts(evidence, t
         (["--rates", "0.001,1e-3"], "rates=[0.001, 0.001] names one twice"),
         (["task=listops"], "task=listops: give key=value; "),
         (["experiment=gaussian"], "experiment=gaussian: give key=value; "),
-        (["task.mnist_dri=x"], "task.mnist_dri=x: no task has such a key; did you mean mnist_dir"),
+        (["task.mnist_dri=x"], "task.mnist_dri=x: no task has such a key; did you mean task.mnist_dir"),
         (["runs_dir=file"], "file/evidence: Not a directory"),
     ],
 )

@@ -11,9 +11,7 @@ from lra_mru.report.load import ACC, Record
 from lra_mru.report.rows import Row
 from lra_mru.report.sections import Section
 
-FOLDERS = re.compile(
-    r" (?:(?:results|runs)_dir=\S+|'(?:results|runs)_dir=[^']*')"
-)  # where a run puts its files: everyone's own affair
+FOLDERS = re.compile(r" (?:(?:results|runs)_dir=\S+|'(?:results|runs)_dir=[^']*')")  # everyone's own affair
 SEED = re.compile(r" seed=\d+\b")
 
 

@@ -6,7 +6,6 @@ from lra_mru.report.load import ACC
 from lra_mru.report.matrix import CLOSE, Line, models_of
 from lra_mru.report.rows import Row
 from lra_mru.report.sections import Section
-from lra_mru.report.stats import Summary
 from lra_mru.report.tables.costs import cost
 from lra_mru.report.tables.lengths import Bench
 
@@ -24,9 +23,8 @@ def _keeping(lines: Sequence[Line]) -> str:
     trained = [line for line in lines if line.metric == ACC and line.section.lengths]
     counts = []
     for model in models_of(trained):
-        rows = [(line.cells[model], line.section) for line in trained if model in line.cells]
-        learned = [(row, section) for row, section in rows if _learned(row, lines, section)]
-        kept = sum(_keeps(row, section) for row, section in learned)
+        learned = [line for line in trained if model in line.cells and _learned(line.cells[model], line)]
+        kept = sum(_keeps(line.cells[model], line.section) for line in learned)
         if learned:
             counts.append((model, kept, len(learned)))
     if not counts:
@@ -39,20 +37,17 @@ def _keeping(lines: Sequence[Line]) -> str:
     )
 
 
-def _learned(row: Row, lines: Sequence[Line], section: Section) -> bool:
-    best = max(found.mean for line in lines if line.section is section for found in _trained(line))
-    floor, own = section.best_floor() or 0.0, row.summary(ACC)
+def _learned(row: Row, line: Line) -> bool:
+    """line: of the trained length"""
+    best = max(found.mean for other in line.cells.values() if (found := other.summary(ACC)))
+    floor, own = line.section.best_floor() or 0.0, row.summary(ACC)
     return own is not None and min(own.per_seed.values()) >= floor + LEARNED * (best - floor)
-
-
-def _trained(line: Line) -> list[Summary]:
-    return [found for row in line.cells.values() if (found := row.summary(ACC))]
 
 
 def _keeps(row: Row, section: Section) -> bool:
     """Not kept as well: a length that the model cannot read."""
-    trained, *others = [row.summary(metric) for metric in [ACC, *section.accuracy_metrics]]
-    return trained is not None and all(other is not None and other.mean >= trained.mean - KEPT for other in others)
+    trained, found = row.summary(ACC), [row.summary(metric) for metric in section.accuracy_metrics]
+    return trained is not None and all(there is not None and there.mean >= trained.mean - KEPT for there in found)
 
 
 def _best(lines: Sequence[Line]) -> str:
