@@ -10,12 +10,13 @@ from itertools import pairwise
 from statistics import median
 
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from lra_mru.engine.build import build
 from lra_mru.engine.cli import CONF
+from lra_mru.engine.compose import shipped_configs
 from lra_mru.engine.training.module import SequenceClassifier
 from lra_mru.engine.training.optim import make_optimizer
 from lra_mru.model import SequenceModel
@@ -99,7 +100,7 @@ def _step_s(model: SequenceModel, cfg: DictConfig, batches: list[Batch]) -> floa
 
 def _configs() -> Iterator[DictConfig]:
     """What train.py would run: task=<each> model=bmru budget=quick."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with shipped_configs():
         for path in sorted((CONF / "task").glob("*.yaml")):
             cfg = compose("train", [f"task={path.stem}", "model=bmru", "budget=quick"], return_hydra_config=True)
             HydraConfig.instance().set_config(cfg)

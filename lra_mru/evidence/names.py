@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from data_prep.common.json_files import read_json
 from lra_mru import files
+from lra_mru.engine.compose import shipped_configs
 from lra_mru.engine.recording.record import Identity, identify
 from lra_mru.engine.sweep.overrides import compose_one
 from lra_mru.places import CONF
@@ -32,7 +32,7 @@ class Names:
         keys = [json.dumps([version, model, *words, rate]) for model, words, rate in wanted]
         new = {key: choice for key, choice in zip(keys, wanted, strict=True) if key not in known}
         if new:
-            with initialize_config_dir(str(CONF), version_base="1.3"):
+            with shipped_configs():
                 known |= {key: self._asked(model, words, rate) for key, (model, words, rate) in new.items()}
             self.file.parent.mkdir(parents=True, exist_ok=True)
             files.write_whole(self.file, json.dumps(known, indent=0).encode(), overwrite=True)

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from hydra import initialize_config_dir
 
 from lra_mru.engine.build import build
+from lra_mru.engine.compose import shipped_configs
 from lra_mru.engine.preflight import prepare
 from lra_mru.engine.sweep.overrides import compose_one
-from lra_mru.places import CONF
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceSet, SequenceTask
 
@@ -18,7 +17,7 @@ MOST_STEPS = 4_000_000  # and of these rows together
 
 def load(overrides: Sequence[str]) -> SequenceTask:
     """The task that train.py would train on, its data made and mapped. Raises ConfigError in one line."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with shipped_configs():
         cfg = compose_one(list(overrides))
     task: SequenceTask = build(cfg.task, "task")
     prepare(task)

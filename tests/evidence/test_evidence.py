@@ -161,6 +161,7 @@ def test_a_key_that_no_config_has_is_one_line_before_anything_starts(evidence, t
         (["runs_dir=file"], "file/evidence: Not a directory"),
     ],
 )
+@pytest.mark.usefixtures("composed")  # which holds Hydra open: this process's own Hydra is in nobody's way
 def test_what_would_do_nothing_or_another_thing_is_refused(tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()

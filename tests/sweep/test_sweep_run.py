@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 
 import pytest
 import yaml
@@ -57,9 +56,8 @@ CONTENT = {
 
 
 @pytest.fixture
-def mine(tmp_path, composed, monkeypatch):
+def mine(tmp_path, composed):
     """A sweep file for calls in this process, where Hydra is open already."""
-    monkeypatch.setattr("lra_mru.engine.sweep.main.initialize_config_dir", lambda *_, **__: nullcontext())
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(CONTENT))
     return path

@@ -2,29 +2,16 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.singleton import Singleton
 from mnist_files import write_mnist
 from PIL import Image
 from support import ROOT, assert_refused_in_one_line
 
 from data_prep.mnist import read_idx
 from lra_mru.show import main
-
-
-@pytest.fixture(autouse=True)
-def _hydra_closed() -> Iterator[None]:
-    """main opens Hydra itself, which the fixture `composed` may hold open in the same process."""
-    held = Singleton.get_state()
-    GlobalHydra.instance().clear()
-    yield
-    Singleton.set_state(held)
-
 
 PATHFINDER = ["task=pathfinder", "task.size=16", "task.contour=3", "task.num_train=80", "task.num_val=60"]
 

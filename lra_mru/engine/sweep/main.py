@@ -4,13 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra import initialize_config_dir
 from omegaconf import DictConfig
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.common.output import put_line as say
 from lra_mru.engine.arguments import Parser, as_value, check_jobs
+from lra_mru.engine.compose import shipped_configs
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.folders import check_folders
 from lra_mru.engine.sweep.file import Sweep, read_sweep
@@ -19,7 +19,6 @@ from lra_mru.engine.sweep.objectives import Objective, objective
 from lra_mru.engine.sweep.overrides import compose_all, constants, free, key_of
 from lra_mru.engine.sweep.study import Trials, open_storage, open_study, storage_problem, study_name
 from lra_mru.engine.sweep.summary import summary, write_summary
-from lra_mru.places import CONF
 
 
 def parser() -> Parser:
@@ -44,7 +43,7 @@ def sweep(arguments: Sequence[str]) -> Path:
     overrides = _checked(said.overrides)
     parameters = free(file.parameters, overrides)
     goals = _goals(file, said.objectives)
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with shipped_configs():
         cfg, choices = compose_all(file, parameters, overrides)
     check_folders(cfg)
     common = [*file.overrides, *overrides, *constants(parameters)]
