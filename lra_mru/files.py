@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +38,12 @@ def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def try_to_write(folder: Path) -> None:
+    """Finds out before long work, not after, that no file can be made in the folder. Raises: OSError"""
+    with tempfile.NamedTemporaryFile(dir=folder):
+        pass
 
 
 def _name(temporary: Path, path: Path) -> None:

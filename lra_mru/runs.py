@@ -9,6 +9,7 @@ from data_prep.common.json_files import read_json
 from data_prep.common.output import printing_program
 from lra_mru.engine.saving.attempts import Attempt, find
 from lra_mru.places import MY_RESULTS
+from lra_mru.records.form import is_record
 
 UNKNOWN = "(no command was noted: started from Python, or by an older version)"
 STATES = ("running", "resumable", "dead", "finished")
@@ -52,7 +53,7 @@ def _of_attempt(attempt: Attempt) -> Line:
 def _of_records(results_dir: Path) -> Iterator[Line]:
     """Finished runs whose working folder is elsewhere, or gone."""
     for path in sorted((results_dir / "runs").rglob("seed*.json")):
-        if path.name.endswith(".certificate.json"):
+        if not is_record(path):
             continue
         run = str((path.parent / path.name.split(".")[0]).relative_to(results_dir / "runs"))
         try:

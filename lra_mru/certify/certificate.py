@@ -10,12 +10,12 @@ from lra_mru.certify.model_machine import ModelMachine
 from lra_mru.certify.verdict import judge
 from lra_mru.certify.walk import Walk
 from lra_mru.model import SequenceModel
+from lra_mru.records.proof import ALWAYS, FROM_SOME_LENGTH, SCHEMA
 from lra_mru.tasks.machine import Machine
 
-SCHEMA = 2  # 1: the other evaluations took the steps of the first alone, and were not followed where they differ
 CLAIMS = {
-    "every word": "right on every word, at every length",
-    "from length n": "right on every word of {from_length} or more letters",
+    ALWAYS: "right on every word, at every length",
+    FROM_SOME_LENGTH: "right on every word of {from_length} or more letters",
     "once settled": "right once a word has entered the recurrent part, but some words of any length do not",
     "wrong": "wrong on words of any length",
     "open": "nothing is proven: {limit}",

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, open_dict
 from pytorch_lightning.loggers import Logger
 
 from lra_mru.engine.build import build
-from lra_mru.engine.console import is_first_process, quiet_libraries, say
+from lra_mru.engine.console import is_first_process, quiet_libraries, say, warn
 from lra_mru.engine.devices import check_model_precision
 from lra_mru.engine.errors import RunError, is_of_memory, one_line
 from lra_mru.engine.measuring.failing_length import check_failing_length
@@ -76,6 +76,8 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     if done := finished():
         return already(identity, done, private)
 
+    for problem in identity.damaged(results):
+        warn(f"{problem}. It stays as it is, and this run has its record beside it")
     torch.manual_seed(cfg.seed)  # initialisation; every training step seeds itself
     task: SequenceTask = build(cfg.task, "task")
     model: SequenceModel = build(cfg.model, "model", spec=task.spec)

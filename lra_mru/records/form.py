@@ -3,8 +3,6 @@
 Only what the report prints is required; further keys are left alone.
 """
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,9 +11,11 @@ from typing import Any, get_args, get_origin
 
 from data_prep.common.json_files import read_json
 from lra_mru.records.content import ACC, check_content
+from lra_mru.records.digest import is_as_written
 from lra_mru.records.naming import RULE, present_name
+from lra_mru.records.proof import is_certificate, place_beside, read_certificate
 
-DIGEST = "content_sha256"  # of all else in the record; older records have none
+BESIDE = ("certificate", "certificate_fault", "link")  # what is not in the file itself
 SCHEMAS = (1, 2)  # 1 has no attempts, and its peak memory counts from the start of the process
 
 
@@ -64,7 +64,8 @@ class Record:
     bidirectional: bool
     pooling: str
     finished_at: str
-    certificate: dict[str, Any] | None = None  # of the file beside the record, if there is one
+    certificate: dict[str, Any] | None = None  # of the file beside the record, if there is a good one
+    certificate_fault: str = ""  # why the file that stands there is none
     link: str = ""  # from the page that shows it to its file; the report sets it
 
     @property
@@ -112,20 +113,6 @@ class Record:
         return f"{count}{self.device}, {self.cores} cores, {self.precision}"
 
 
-def as_text(content: dict[str, Any]) -> str:
-    """A record as it stands in its file, with a digest of its content."""
-    return _dump(content | {DIGEST: _digest(content)})
-
-
-def _digest(content: dict[str, Any]) -> str:
-    bare = {key: value for key, value in content.items() if key != DIGEST}
-    return hashlib.sha256(_dump(bare).encode()).hexdigest()
-
-
-def _dump(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=1, sort_keys=True) + "\n"
-
-
 def load_record(path: Path) -> Record:
     """The record at path. Raises: ValueError naming the file and the mend; OSError if it cannot be opened"""
     try:
@@ -133,24 +120,27 @@ def load_record(path: Path) -> Record:
     except ValueError as error:
         raise ValueError(f"{path}: not a readable record ({error}): delete it and run its command again") from error
     record = parse(path, raw)
-    if DIGEST in raw and raw[DIGEST] != _digest(raw):
+    if not is_as_written(raw):
         raise ValueError(f"{path}: its content is not what was written: delete it and run its command again")
-    return replace(record, certificate=_certificate(path, raw))
+    return _with_certificate(path, raw, record)
 
 
-def _certificate(path: Path, raw: dict[str, Any]) -> dict[str, Any] | None:
-    """What `python -m lra_mru.certify` wrote beside the record. Raises: ValueError where it is of other weights"""
-    place = path.with_suffix(".certificate.json")
+def _with_certificate(path: Path, raw: dict[str, Any], record: Record) -> Record:
+    """With what `python -m lra_mru.certify` wrote beside it. A certificate that is none costs the proof alone."""
+    place = place_beside(path)
     if not place.exists():
-        return None
+        return record
     try:
-        found: dict[str, Any] = read_json(place)
-        of_these_weights = found["weights_sha256"] == raw["best_weights_sha256"] and isinstance(found["grade"], str)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{place}: not a readable certificate ({error}): delete it and certify again") from error
-    if not of_these_weights:
-        raise ValueError(f"{place}: it is of other weights than {path.name}: delete it and certify again")
-    return found
+        return replace(record, certificate=read_certificate(place, raw))
+    except ValueError as error:
+        return replace(record, certificate_fault=str(error))
+    except OSError as error:
+        return replace(record, certificate_fault=f"{place} cannot be opened ({error.strerror})")
+
+
+def is_record(path: Path) -> bool:
+    """Whether a JSON file below runs/ is meant as a record; temporary files and certificates are not."""
+    return not path.name.startswith(".") and not is_certificate(path)
 
 
 def is_whole(path: Path) -> bool:
@@ -159,7 +149,7 @@ def is_whole(path: Path) -> bool:
         raw = read_json(path)
     except (OSError, ValueError):
         return False
-    return isinstance(raw, dict) and "metrics" in raw and raw.get(DIGEST, _digest(raw)) == _digest(raw)
+    return isinstance(raw, dict) and "metrics" in raw and is_as_written(raw)
 
 
 def parse(path: Path, raw: Any) -> Record:
@@ -171,7 +161,7 @@ def parse(path: Path, raw: Any) -> Record:
     older: dict[str, Any] = {"trials": 1, "name_rule": 1, "failing_length": None, "command": None, "curve": []}
     older |= {"attempt": 1} if raw["schema"] == 1 else {}
     raw = older | raw  # what records did not say before there were sweeps, attempts, curves and a second rule
-    stored = [field for field in fields(Record) if field.name not in ("certificate", "link")]
+    stored = [field for field in fields(Record) if field.name not in BESIDE]
     record = Record(**{field.name: _field(path, raw, field.name, field.type) for field in stored})
     check_content(path, record)
     folder = Path(record.task) / f"{record.model}-{record.config_hash}"

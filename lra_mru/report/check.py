@@ -68,6 +68,8 @@ def _judge(
     except (ValueError, OSError) as error:
         return [" ".join(str(error).removeprefix(f"{path}: ").split())], []
     reasons = [*faults(record, raw), *_of_neighbours(path, record, raw, known, weights, results)]
+    if record.certificate_fault:
+        reasons.append(record.certificate_fault)
     said, confirmed = _certificate(path, record, runs)
     if not confirmed:
         return [*reasons, said], []

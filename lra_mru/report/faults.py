@@ -11,7 +11,8 @@ import yaml
 
 from lra_mru.places import CONF, PACKAGE
 from lra_mru.records.content import ACC
-from lra_mru.records.form import DIGEST, Record
+from lra_mru.records.digest import DIGEST
+from lra_mru.records.form import Record
 from lra_mru.records.naming import RULE, name_by_rule_1, name_of
 from lra_mru.report.rows import num_examples
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lra_mru.records.content import ACC, MEASURES
-from lra_mru.records.form import Record, load_record
+from lra_mru.records.form import Record, is_record, load_record
 
 __all__ = ["ACC", "MEASURES", "Record", "load_attempts", "load_good", "load_records"]
 SHARED = ("variant", "budget", "num_params", "bidirectional", "pooling")  # by all seeds of one configuration
@@ -51,16 +51,13 @@ def _read(results_dir: Path) -> tuple[list[Record], list[str]]:
             record = replace(load_record(path), link=path.relative_to(results_dir).as_posix())
             _compare(path, record, *first_of.setdefault(record.configuration, (path, record)))
             good.append(record)
+            if record.certificate_fault:
+                complaints.append(record.certificate_fault)
         except ValueError as error:
             complaints.append(str(error))
         except OSError as error:
             complaints.append(f"{path} cannot be opened ({error.strerror})")
     return good, complaints
-
-
-def is_record(path: Path) -> bool:
-    """Whether a JSON file below runs/ is a record; temporary files and certificates are none."""
-    return not path.name.startswith(".") and not path.name.endswith(".certificate.json")
 
 
 def _compare(path: Path, record: Record, first_path: Path, first: Record) -> None:

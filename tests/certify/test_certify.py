@@ -16,6 +16,8 @@ from lra_mru.certify.certificate import sentences
 from lra_mru.certify.command import main
 from lra_mru.certify.model_machine import ModelMachine
 from lra_mru.engine.build import build
+from lra_mru.engine.saving.checkpoint_files import load, save
+from lra_mru.records.digest import DIGEST, as_text
 from lra_mru.records.proof import holds
 from lra_mru.report import __main__ as report
 from lra_mru.tasks.machine import NO_STATE
@@ -137,13 +139,40 @@ def test_the_command_writes_checks_and_refuses(composed, tmp_path, monkeypatch, 
     assert "a second walk finds the same" in capsys.readouterr().out
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     assert "; its certificate holds: a second walk finds the same\n" in report_check(monkeypatch, capsys)
-    path.write_text(json.dumps(found | {"grade": "every word"}))
+    forged = {key: value for key, value in found.items() if key != DIGEST} | {"grade": "open"}
+    path.write_text(as_text(forged))  # with a digest of its own: a second walk alone can tell
     assert_refused_in_one_line(main, ["runs/parity", "--check"], "finds another grade", capsys)
     said = report_check(monkeypatch, capsys)
     assert f"its certificate is not confirmed: {path.relative_to(tmp_path)}: a second walk finds another grade" in said
+    path.write_text(json.dumps(found | {"grade": "open"}))
+    assert "no readable certificate (its content is not what was written)" in report_check(monkeypatch, capsys)
+    assert main(["runs/parity"]) == 1  # made anew
+    capsys.readouterr()
+    assert json.loads(path.read_text()) == found
+    limited = ["runs/parity", "--max-states", "1"]
+    assert_refused_in_one_line(main, limited, f"{path.relative_to(tmp_path)}, of a whole walk", capsys)
+    assert_refused_in_one_line(main, [*limited, "--check"], "neither confirmed nor refuted", capsys)
+    assert json.loads(path.read_text()) == found
+    record = path.with_name("seed0.json")
+    before = record.read_bytes()
+    assert_refused_in_one_line(main, ["runs/parity", "--out", f"{record}"], "is no certificate", capsys)
+    assert record.read_bytes() == before
+    assert_refused_in_one_line(main, ["runs/parity", "--out", "no/certificate.json"], "cannot be written", capsys)
     assert "cannot be verified here: no weights at elsewhere/parity/" in report_check(monkeypatch, capsys, "elsewhere")
     assert_refused_in_one_line(main, ["runs/parity", "--max-states", "0"], "max_states=0 must be at least 1", capsys)
     assert_refused_in_one_line(main, ["nowhere"], "nowhere: no best.ckpt", capsys)
+    assert_refused_in_one_line(main, [""], "name of the run is empty", capsys)
+    (checkpoint,) = tmp_path.glob("runs/parity/*/seed0/attempt1/best.ckpt")
+    content = load(checkpoint)
+    content["config"]["model"]["d_model"] = 12
+    other = tmp_path / "runs/parity/bmru-0a0a0a0a/seed0/attempt1/best.ckpt"
+    other.parent.mkdir(parents=True)
+    save(content, other)
+    assert_refused_in_one_line(main, ["runs/parity"], "runs/parity holds 2 runs: name one", capsys)
+    assert_refused_in_one_line(main, [f"{other.parent}"], "does not fit this version", capsys)
+    del content["config"]["task"]
+    save(content, other)
+    assert_refused_in_one_line(main, [f"{other.parent}"], "does not fit this version", capsys)
     assert_refused_in_one_line(main, ["runs/parity", "--max-sates", "3"], "unrecognized arguments", capsys)
 
 

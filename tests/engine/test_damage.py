@@ -192,7 +192,7 @@ def test_checkpoints_that_moved_alone_are_found(go, stopped, tmp_path):
     assert go("bmru", f"runs_dir={tmp_path / 'd/e/runs'}")[1]["resumes"] == 1
 
 
-def test_a_cut_record_does_not_count_as_finished_and_nothing_is_trained_again(go, monkeypatch):
+def test_a_cut_record_does_not_count_as_finished_and_nothing_is_trained_again(go, monkeypatch, capfd):
     path, record = go()
     text = path.read_text()
     for damaged in (text[:200], "", text.replace('"steps": 20', '"steps": 21')):
@@ -201,10 +201,20 @@ def test_a_cut_record_does_not_count_as_finished_and_nothing_is_trained_again(go
             patch.setattr(SequenceClassifier, "training_step", lambda *_: pytest.fail("trained again"))
             again, new = go()
         assert again.name == "seed0.attempt1.json"
+        assert f"warning: {path}: " in capfd.readouterr().err  # why the run is not finished already
         assert without_clock(new) == without_clock(record)
         assert path.read_text() == damaged  # nothing is overwritten
         assert load_record(again).seed == 0
         again.unlink()
+
+
+def test_a_damaged_certificate_takes_nothing_from_a_finished_run(go, capfd):
+    path, _ = go()
+    path.with_suffix(".certificate.json").write_text("{")
+    assert go()[0] == path
+    out, err = capfd.readouterr()
+    assert "is finished already" in out
+    assert not err
 
 
 def test_a_run_that_another_process_has_just_finished_is_not_done_again(go, monkeypatch):

@@ -10,7 +10,8 @@ from support import ROOT
 from lra_mru.engine.errors import RunError
 from lra_mru.engine.recording.protocol import budget_of
 from lra_mru.engine.recording.record import identify
-from lra_mru.records.form import as_text, load_record
+from lra_mru.records.digest import as_text
+from lra_mru.records.form import load_record
 from lra_mru.records.naming import computed, name_by_rule_1, name_of
 
 # tasks whose settings are not, or no longer, those of all their committed records

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support import ROOT
 
-from lra_mru.records.form import as_text
+from lra_mru.records.digest import as_text
 from lra_mru.records.naming import name_of
 from lra_mru.report import faults as faults_module
 from lra_mru.report.__main__ import main

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lra_mru.records.digest import as_text
 from lra_mru.report import write_leaderboard
 from lra_mru.report.figures.accuracy import make_figure
 from lra_mru.report.load import load_good, load_records
@@ -38,7 +39,9 @@ def test_the_median_is_of_the_seeds_that_learned(results, write_record, lengths,
 
 def certificate(path: Path, **changes: Any) -> Path:
     place = path.with_suffix(".certificate.json")
-    place.write_text(json.dumps({"weights_sha256": "abc", "grade": "every word"} | changes))
+    record = json.loads(path.read_text())
+    names = {"task": record["task"], "variant": record["variant"], "weights_sha256": "abc"}
+    place.write_text(as_text(names | {"schema": 3, "grade": "every word", "wrong_steps": 0} | changes))
     return place
 
 
@@ -46,7 +49,7 @@ def test_infinity_is_printed_with_a_link_and_never_without_a_certificate(results
     paths = [write_record(**SPEC, seed=seed, best_weights_sha256="abc") for seed in range(3)]
     assert "∞" not in write_leaderboard(results).read_text().split("## state_tracking")[1]
     certificate(paths[0])
-    certificate(paths[1], grade="once settled")
+    certificate(paths[1], grade="once settled", wrong_steps=4)
     page = write_leaderboard(results).read_text()
     folder = "runs/state_tracking/bmru-1a2b3c4d"
     assert f"[∞]({folder}/seed0.certificate.json) [no]({folder}/seed1.certificate.json) |" in page
@@ -65,13 +68,35 @@ def test_the_overview_and_the_figure_count_seeds_that_are_proven(results, write_
     assert "bmru, ∞ proven 1 of 2" in [text.get_text() for text in axes.texts]
 
 
-def test_a_certificate_of_other_weights_is_refused_by_name(results, write_record) -> None:
-    path = write_record(**SPEC, best_weights_sha256="other")
-    place = certificate(path)
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"weights_sha256": "other"}, "it is of other weights than the record beside it"),
+        ({"task": "parity"}, "it is of other task than"),
+        ({"variant": "z2"}, "it is of other variant than"),
+        ({"schema": 9}, "schema 9 is of another version"),
+        ({"grade": "always"}, "grade 'always' is none of every word, "),
+        ({"wrong_steps": 3}, "wrong_steps=3 with grade 'every word'"),
+        ("edited", "its content is not what was written"),
+        ("cut", "no readable certificate"),
+        ("[]", "it holds list"),
+    ],
+)
+def test_a_certificate_that_is_none_costs_the_proof_alone(results, write_record, capsys, changes, says) -> None:
+    path = write_record(**SPEC, best_weights_sha256="abc")
+    place = certificate(path, **(changes if isinstance(changes, dict) else {}))
+    text = place.read_text()
+    place.write_text({"edited": text.replace("every word", "from length n"), "cut": text[:30], "[]": "[]"}.get(
+        str(changes), text
+    ))  # fmt: skip
     records, complaints = load_good(results)
-    assert not records
-    assert str(place) in complaints[0]
-    assert "of other weights" in complaints[0]
+    assert [record.certificate for record in records] == [None]
+    assert len(complaints) == 1
+    assert complaints[0].startswith(f"{place}: ")
+    assert says in complaints[0]
+    page = write_leaderboard(results).read_text()
+    assert "∞]" not in page
+    assert says in capsys.readouterr().err
 
 
 def test_without_either_no_column_stands(results, write_record) -> None:

@@ -17,7 +17,8 @@ from lra_mru.engine.recording.record import Identity
 from lra_mru.engine.saving import checkpoint_files
 from lra_mru.engine.saving.checkpoints import Checkpoints, random_states, set_random_states
 from lra_mru.engine.training.module import Scores, SequenceClassifier
-from lra_mru.records.form import as_text, parse
+from lra_mru.records.digest import as_text
+from lra_mru.records.form import parse
 from lra_mru.tasks.base import SequenceTask
 
 Summarise = Callable[[pl.Trainer, Checkpoints, Speedometer], dict[str, Any]]

@@ -4,7 +4,6 @@ import copy
 import glob
 import re
 import shlex
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lra_mru import files
-from lra_mru.engine.errors import ConfigError, RunError
+from lra_mru.engine.errors import ConfigError, RunError, one_line
 from lra_mru.engine.recording.protocol import budget_of
 from lra_mru.engine.saving.attempts import Attempt
 from lra_mru.places import PACKAGE
-from lra_mru.records.form import as_text, load_record
+from lra_mru.records.digest import as_text
+from lra_mru.records.form import is_record, load_record
 from lra_mru.records.naming import NOT_COMPUTED, computed, name_of
 
 SCHEMA = 2
@@ -49,12 +49,28 @@ class Identity:
         found = {}
         folders = (results_dir / "runs" / self.task).glob(f"{glob.escape(self.model)}-*")
         for folder in sorted(folders, key=lambda folder: folder.name == self.folder.name):  # its own folder last
-            for path in [*folder.glob(f"seed{self.seed}.json"), *folder.glob(f"seed{self.seed}.attempt*.json")]:
+            for path in self._files(folder):
                 with suppress(ValueError, OSError):
                     record = load_record(path)
                     if self.config_hash in (record.config_hash, record.computes):
                         found[record.attempt] = path
         return dict(sorted(found.items()))
+
+    def damaged(self, results_dir: Path) -> list[str]:
+        """What is wrong with each file that lies where records of this run lie, and is none."""
+        found = []
+        for path in self._files(results_dir / "runs" / self.folder):
+            try:
+                load_record(path)
+            except ValueError as error:
+                found.append(one_line(error))
+            except OSError as error:
+                found.append(f"{path} cannot be opened ({error.strerror})")
+        return found
+
+    def _files(self, folder: Path) -> list[Path]:
+        found = [*folder.glob(f"seed{self.seed}.json"), *folder.glob(f"seed{self.seed}.attempt*.json")]
+        return [path for path in found if is_record(path)]
 
     def __str__(self) -> str:
         return f"{self.folder}/seed{self.seed}"
@@ -90,8 +106,7 @@ def check_writable(folder: Path) -> None:
     """Finds out before training, not after, that a record could not be written. Raises ConfigError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
-            pass
+        files.try_to_write(folder)
     except OSError as error:
         raise ConfigError(
             f"results_dir={folder} cannot be written ({error.strerror}): give results_dir=<dir>"
