@@ -17,7 +17,7 @@ from lra_mru.engine.preflight.keys import check_keys
 from lra_mru.engine.preflight.kinds import check_kinds
 from lra_mru.engine.preflight.ranges import check_ranges
 from lra_mru.engine.recording import record
-from lra_mru.engine.recording.protocol import CUSTOM, budgets, check_budget, task_of_experiment
+from lra_mru.engine.recording.protocol import CUSTOM, budgets, check_budget, check_choices, task_of_experiment
 from lra_mru.engine.saving import attempts
 from lra_mru.engine.training.optim import make_optimizer
 from lra_mru.places import RESULTS
@@ -36,6 +36,7 @@ def check(cfg: DictConfig, task: str) -> None:
 
     Raises: ConfigError
     """
+    check_choices()
     check_budget(cfg, task)
     check_kinds(cfg)
     check_folders(cfg)

@@ -7,12 +7,14 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from lra_mru.engine.arguments import nearest
 from lra_mru.engine.build import build
 from lra_mru.engine.errors import ConfigError
 from lra_mru.places import CONF
 from lra_mru.records.naming import NOT_COMPUTED_OF_TASK
 
 CUSTOM = "custom"
+CHOSEN = ("model", "task", "budget", "trainer", "logger", "experiment")  # by name; the protocol follows from them
 
 
 def budget_of(cfg: DictConfig, task: str) -> str:
@@ -36,6 +38,23 @@ def budget_of(cfg: DictConfig, task: str) -> str:
         and _shows_in_variant(cfg.task, named("task", task), set(protocol.get("task", {})))
     )
     return name if followed else CUSTOM
+
+
+def check_choices() -> None:
+    """Every choice is the name of a file of its group. Hydra takes more: bmru.yaml, ../task/x; no protocol is found then.
+
+    Raises: ConfigError in one line
+    """
+    if not HydraConfig.initialized():
+        return
+    config = HydraConfig.get()
+    for group in CHOSEN:
+        name = config.runtime.choices.get(group)
+        names = _names(group)
+        if name not in (None, "null", *names):
+            raise ConfigError(f"{group}={name}: there is no such {group}{nearest(name, names)}")
+    if typed := next((word for word in config.overrides.task if word.lstrip("+~").startswith("protocol")), None):
+        raise ConfigError(f"{typed}: task and budget choose the protocol; give them, or single keys like task.T=100")
 
 
 def check_budget(cfg: DictConfig, task: str) -> None:
@@ -78,7 +97,13 @@ def _content(group: str, name: str) -> dict[str, Any]:
 
 def budgets() -> list[str]:
     """Names of all budgets that there are."""
-    return sorted({path.stem for folder in _folders() for path in (folder / "budget").glob("*.yaml")})
+    return _names("budget")
+
+
+def _names(group: str) -> list[str]:
+    """Names of all files of a group, those in folders below it included."""
+    tops = [folder / group for folder in _folders()]
+    return sorted({path.relative_to(top).with_suffix("").as_posix() for top in tops for path in top.rglob("*.yaml")})
 
 
 def _folders() -> list[Path]:

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lra_mru.engine.arguments import explain
 from lra_mru.engine.errors import ConfigError
-from lra_mru.engine.recording.protocol import check_budget
+from lra_mru.engine.recording.protocol import check_budget, check_choices
 from lra_mru.engine.sweep.file import Sweep
 from lra_mru.engine.sweep.space import Choice, Range
 
@@ -64,6 +64,7 @@ def compose_one(overrides: list[str]) -> DictConfig:
     try:
         cfg = compose("train", overrides=overrides, return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)  # protocol files are chosen by the names of model, task and budget
+        check_choices()
         check_budget(cfg, HydraConfig.get().runtime.choices["task"])
         plain = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
         OmegaConf.to_container(plain, resolve=True)
