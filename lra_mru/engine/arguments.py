@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from lra_mru.engine.errors import ConfigError, one_line
 from lra_mru.places import CONF
 
+MAX_SEED = 2**63 - 1  # of 64 bits with a sign
+
 
 class Parser(argparse.ArgumentParser):
     """argparse for the programs beside train.py. Raises: ConfigError for a mistake, one line as everywhere here"""

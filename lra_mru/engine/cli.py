@@ -34,10 +34,11 @@ class JobError(RunError):
 def train(cfg: DictConfig) -> Path | None:
     """One Hydra job; returns the record's path in the first process of a run that keeps one."""
     with imports_that_stay():
+        from lra_mru.engine.recording.protocol import typed_overrides
         from lra_mru.engine.run import run  # takes seconds to import: a typing mistake is answered before
 
     hydra = HydraConfig.get()
-    choices, overrides = hydra.runtime.choices, list(hydra.overrides.task)
+    choices, overrides = hydra.runtime.choices, typed_overrides()
     try:
         return run(cfg, model_name=choices["model"], task_name=choices["task"], overrides=overrides)
     except Interrupted as error:  # whoever stops one job wants none of those after it

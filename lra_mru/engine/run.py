@@ -24,7 +24,6 @@ from lra_mru.engine.preflight import (
     check_precision,
     check_ranks,
     finished_record,
-    is_private,
     make_callbacks,
     prepare,
 )
@@ -66,7 +65,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     identity = record.identify(cfg, model=model_name, task=task_name)
     results, runs = Path(cfg.results_dir), Path(cfg.runs_dir)
     folder = runs / identity.folder / f"seed{cfg.seed}"
-    private = is_private(identity, results)
+    private = identity.is_private(results)
     if not private:
         record.check_writable(results)
 

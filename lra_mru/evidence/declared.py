@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lra_mru.engine.arguments import nearest
+from lra_mru.engine.arguments import MAX_SEED, nearest
 from lra_mru.engine.errors import ConfigError
 
 KEYS = {"budget", "rates", "seeds", "groups"}
@@ -40,8 +40,8 @@ class Declared:
                 raise ConfigError(f"{name}={list(values)} names one twice")
         if not all(0 < rate < math.inf for rate in self.rates):
             raise ConfigError(f"rates={list(self.rates)} must be numbers above 0")
-        if not all(seed >= 0 for seed in self.seeds):
-            raise ConfigError(f"seeds={list(self.seeds)} must be at least 0")
+        if not all(0 <= seed <= MAX_SEED for seed in self.seeds):
+            raise ConfigError(f"seeds={list(self.seeds)} must be at least 0, and at most {MAX_SEED}")
 
     def narrowed(
         self,
@@ -91,18 +91,25 @@ def _cells(path: Path, group: Mapping[str, Any], budget: Any) -> list[Cell]:
             f"{path}: a group has tasks, each with a name and what train.py is told, models, and maybe a budget"
         )
     return [
-        Cell(task=str(task), model=model, words=(f"model={model}", *str(words).split(), f"budget={budget}"))
+        Cell(task=str(task), model=model, words=(f"model={model}", *_words(path, task, words), f"budget={budget}"))
         for task, words in tasks.items()
         for model in _list(path, group, "models", str)
     ]
 
 
+def _words(path: Path, task: Any, words: Any) -> list[str]:
+    if not isinstance(words, str) or not words.strip():
+        raise ConfigError(f"{path}: tasks/{task}={words!r} must be what train.py is told, like task=copy_first")
+    return words.split()
+
+
 def _list(path: Path, node: Mapping[str, Any], key: str, kind: type | tuple[type, ...]) -> list[Any]:
-    found = node[key]
-    if not isinstance(found, list) or not found or not all(isinstance(item, kind) for item in found):
+    found: Any = node[key]
+    whole = isinstance(found, list) and all(isinstance(item, kind) and not isinstance(item, bool) for item in found)
+    if not whole or not found:
         names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
         raise ConfigError(f"{path}: {key}={found!r} must be a list of {names}, not an empty one")
-    return found
+    return list(found)
 
 
 def _check_known(name: str, said: Sequence[str] | None, known: Sequence[str]) -> None:

@@ -11,10 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from data_prep.common.json_files import read_json
 from lra_mru import files
 from lra_mru.engine.compose import shipped_configs
+from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.recording.record import Identity, identify
 from lra_mru.engine.sweep.overrides import compose_one
 from lra_mru.places import CONF
 from lra_mru.records.naming import RULE
+
+NAMED = {"task", "budget", "config_hash"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +44,15 @@ class Names:
         ]
 
     def _asked(self, model: str, words: Sequence[str], rate: float) -> dict[str, str]:
+        from lra_mru.engine.preflight import check  # imports Lightning: only where a run is named for the first time
+
         cfg = compose_one([*words, f"optim.lr={rate!r}"])
-        found = identify(cfg, model=model, task=HydraConfig.get().runtime.choices["task"])
+        task = HydraConfig.get().runtime.choices["task"]
+        try:
+            check(cfg, task)
+        except ConfigError as error:
+            raise ConfigError(f"{' '.join(words)}: {error}") from error
+        found = identify(cfg, model=model, task=task)
         return {"task": found.task, "budget": found.budget, "config_hash": found.config_hash}
 
     def _known(self) -> dict[str, dict[str, str]]:
@@ -50,7 +60,8 @@ class Names:
             found = read_json(self.file)
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        named = found.items() if isinstance(found, dict) else ()
+        return {key: value for key, value in named if isinstance(value, dict) and set(value) == NAMED}
 
     def _version(self) -> str:
         """A digest of all that a name depends on: the configs and the rule."""

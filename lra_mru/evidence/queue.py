@@ -13,17 +13,18 @@ from data_prep.common.json_files import read_json
 from data_prep.common.output import put_line as say
 from lra_mru import files
 from lra_mru.engine.arguments import as_value, names_in, nearest
+from lra_mru.engine.compose import shipped_configs
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
+from lra_mru.engine.folders import FOLDERS, check_folders
 from lra_mru.engine.recording.protocol import named, task_of_experiment
-from lra_mru.engine.recording.record import Identity
-from lra_mru.engine.sweep.overrides import key_of
+from lra_mru.engine.recording.record import Identity, check_writable
+from lra_mru.engine.sweep.overrides import compose_one, key_of
 from lra_mru.engine.sweep.trial_process import TrialProcess
 from lra_mru.evidence.declared import Cell, Declared
 from lra_mru.evidence.names import Names
-from lra_mru.places import MY_RESULTS
 
 # What the list decides.
-OURS = ("seed", "optim.lr", "trials", "model", "task", "experiment", "budget", "force", "resume")
+OURS = ("seed", "optim.lr", "trials", "model", "task", "experiment", "budget", "protocol", "force", "resume")
 GRACE_S = 60  # for a run that saves its checkpoint
 
 
@@ -46,22 +47,30 @@ class Queue:
                 raise ConfigError(f"{override}: give key=value; {', '.join(OURS)} are the list's to say")
             if key.startswith("task.") and (start := ".".join(key.split(".")[:2])) not in of_tasks:
                 raise ConfigError(f"{override}: no task has such a key{nearest(start, of_tasks)}")
-        said = dict(override.split("=", 1) for override in overrides)
         self.declared, self.jobs = declared, jobs
-        self.results = Path(said.get("results_dir", MY_RESULTS))
-        self.folder = Path(said.get("runs_dir", "runs")) / "evidence"
+        with shipped_configs():
+            folders = compose_one([word for word in overrides if key_of(word) in FOLDERS])
+        check_folders(folders)
+        self.results, self.folder = Path(folders.results_dir), Path(folders.runs_dir) / "evidence"
         self.tried = self.folder / "results"
         self.failed: list[str] = []
+        self.promoted: list[Path] = []
         self.running: dict[int, TrialProcess] = {}
         self.free, self.stopping = list(range(jobs)), threading.Event()
         self.words = {cell: [*cell.words, *(w for w in overrides if _counts(w, cell))] for cell in declared.cells}
         runs = [(cell, rate) for cell in declared.cells for rate in declared.rates]
         found = Names(file=self.folder / "names.json").of([(c.model, self.words[c], rate) for c, rate in runs])
         self.named: dict[tuple[Cell, float], Identity] = dict(zip(runs, found, strict=True))
+        if private := next((str(cell) for (cell, _), name in self.named.items() if name.is_private(self.results)), ""):
+            raise ConfigError(
+                f"results_dir={self.results}: {private} would follow no protocol, and the suite's own results hold no "
+                "such record: leave the overrides out, or give another results_dir"
+            )
 
     def run(self) -> None:
         """Raises: RunError if a run failed, after all others; Interrupted on Ctrl-C"""
         cells = self.declared.cells
+        check_writable(self.results)
         say(f"{len(cells)} cells, {self.missing()} runs to do at least   logs: {self.folder / 'logs'}")
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         pool = ThreadPoolExecutor(self.jobs)
@@ -77,6 +86,10 @@ class Queue:
             self.stopping.set()
             pool.shutdown(cancel_futures=True)
             signal.signal(signal.SIGTERM, previous)
+        if self.promoted:  # a run of one's own has its row already
+            from lra_mru.report import write_leaderboard  # draws: takes a second to import
+
+            say(f"leaderboard: {write_leaderboard(self.results)}")
         if self.failed:
             raise RunError(f"{len(self.failed)} runs failed: {'; '.join(self.failed)}")
 
@@ -135,7 +148,12 @@ class Queue:
         if path.is_relative_to(self.tried):
             goal = self.results / path.relative_to(self.tried)
             goal.parent.mkdir(parents=True, exist_ok=True)
-            files.write_whole(goal, path.read_bytes(), overwrite=False)
+            try:
+                files.write_whole(goal, path.read_bytes(), overwrite=False)
+            except FileExistsError:
+                self.failed.append(f"{cell}: {goal} stands there, and is no good record: delete it")
+                return
+            self.promoted.append(goal)
             say(f"{cell}   optim.lr={rate:g} is best on validation: {goal}")
 
     def _done(self, cell: Cell, rate: float, seed: int, results: Path) -> bool:

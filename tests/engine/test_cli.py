@@ -33,6 +33,7 @@ def finish(process):
         (["budget=../budget/quick"], "budget=../budget/quick: there is no such budget; did you mean full, long, quick"),
         (["protocol=nope"], "protocol=nope: task and budget choose the protocol"),
         (["protocol=copy_first_full"], "protocol=copy_first_full: task and budget choose the protocol"),
+        (["task=copy_first", "results_dir=${foo}"], "results_dir: Interpolation key 'foo' not found"),
         (["experiment=none_such"], "experiment=none_such: there is no such experiment"),
         (["model"], "cannot read the argument 'model'"),
         (["task=copy_first", "task.batch_size=0"], "task: batch_size=0 must be at least 1"),

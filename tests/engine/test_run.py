@@ -58,7 +58,7 @@ def test_same_seed_twice_gives_the_same_numbers_and_another_seed_others(go):
 
 def test_nothing_is_written_into_the_suites_own_results_by_a_custom_budget(composed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lra_mru.engine.preflight.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("lra_mru.engine.recording.record.RESULTS", tmp_path / "results")
     cfg = composed("model=bmru", *TINY_COPY, "results_dir=results")
     assert run(cfg, model_name="bmru", task_name="copy_first") is None
     assert not (tmp_path / "results").exists()

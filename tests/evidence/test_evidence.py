@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from support import MODELS, ROOT, TINY_COPY
 
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.recording.protocol import budget_of
+from lra_mru.engine.recording.record import Identity
 from lra_mru.evidence.__main__ import main
 from lra_mru.evidence.declared import read
 from lra_mru.evidence.queue import Queue, validation
@@ -59,6 +61,8 @@ def test_the_rate_that_validation_chooses_gets_all_seeds_and_a_second_call_start
     tried = {path: json.loads(path.read_text()) for path in tmp_path.glob("w/evidence/results/runs/**/seed5.json")}
     kept = {path: json.loads(path.read_text()) for path in tmp_path.glob("r/runs/**/seed*.json")}
     assert sorted(record["config"]["optim"]["lr"] for record in tried.values()) == [0.001, 0.01]
+    page = (tmp_path / "r/leaderboard.md").read_text()
+    assert all(f"/{path.parent.name}/{path.name}" in page for path in tmp_path.glob("r/runs/**/seed*.json"))
     scores = validation([record["metrics"] for record in tried.values()])
     best = list(tried.values())[scores.index(max(scores))]
     assert {(r["seed"], r["config"]["optim"]["lr"]) for r in kept.values()} == {
@@ -111,11 +115,11 @@ def test_a_stopped_queue_goes_on_with_the_run_it_was_at(evidence, tmp_path):
 
 
 def test_a_run_that_fails_costs_no_other_cell(evidence, tmp_path):
-    groups = [{"tasks": {"odd": "task=copy_first +foo=1", "tiny": "task=copy_first"}, "models": ["lru"]}]
+    groups = [{"tasks": {"odd": "task=smnist task.mnist_dir=nowhere", "tiny": "task=copy_first"}, "models": ["lru"]}]
     status, out, err = finish(evidence("--rates", "0.001", "--seeds", "5", groups=groups))
     assert status == 1
     assert err.startswith("error: 1 runs failed: odd lru optim.lr=0.001 seed=5: ")
-    assert "foo" in err
+    assert "nowhere" in err
     assert "Traceback" not in out + err
     assert len(list(tmp_path.glob("r/runs/**/seed5.json"))) == 1
 
@@ -129,6 +133,7 @@ def test_a_run_that_fails_costs_no_other_cell(evidence, tmp_path):
         (["seed=3"], "seed=3: give key=value"),
         (["--rates", "0"], "rates=[0.0] must be numbers above 0"),
         (["--seeds=-1"], "seeds=[-1] must be at least 0"),
+        (["--seeds", str(2**63)], f"seeds=[{2**63}] must be at least 0, and at most "),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_starts(tmp_path, monkeypatch, capsys, arguments, says):
@@ -141,6 +146,17 @@ def test_a_mistake_is_one_line_before_anything_starts(tmp_path, monkeypatch, cap
     assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
     assert says in err
     assert [path.name for path in tmp_path.iterdir()] == ["list.yaml"]
+
+
+def test_a_folder_in_quotes_is_the_folder_that_every_run_gets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.yaml").write_text(yaml.safe_dump(CONTENT))
+    words = [*OVERRIDES, 'runs_dir="a=b"', 'results_dir="c d"']
+    queue = Queue(read(tmp_path / "list.yaml"), words, jobs=1)
+    assert (queue.results, queue.folder) == (Path("c d"), Path("a=b/evidence"))
+    for content in ("[]", '{"a": 3}', json.dumps({"a": {"task": 1}}), "{"):
+        (tmp_path / "a=b/evidence/names.json").write_text(content)
+        assert Queue(read(tmp_path / "list.yaml"), words, jobs=1).named == queue.named
 
 
 def test_a_key_that_no_config_has_is_one_line_before_anything_starts(evidence, tmp_path):
@@ -158,7 +174,19 @@ def test_a_key_that_no_config_has_is_one_line_before_anything_starts(evidence, t
         (["task=listops"], "task=listops: give key=value; "),
         (["experiment=gaussian"], "experiment=gaussian: give key=value; "),
         (["task.mnist_dri=x"], "task.mnist_dri=x: no task has such a key; did you mean task.mnist_dir"),
-        (["runs_dir=file"], "file/evidence: Not a directory"),
+        (["runs_dir=file"], "runs_dir=file cannot be written: it is a file"),
+        (["runs_dir="], "runs_dir='' must name a folder"),
+        (["results_dir="], "results_dir='' must name a folder"),
+        (["protocol=flip_flop_quick"], "protocol=flip_flop_quick: give key=value; "),
+        (
+            ["trainer.max_steps=-5"],
+            "model=bmru task=flip_flop budget=quick trainer.max_steps=-5: trainer.max_steps=-5",
+        ),
+        (["budget.steps=0"], "model=bmru task=flip_flop budget=quick budget.steps=0: trainer.max_steps=0 must"),
+        (
+            [f"results_dir={ROOT / 'results'}", "trainer.max_steps=3"],
+            f"results_dir={ROOT / 'results'}: flip_flop bmru",
+        ),
     ],
 )
 @pytest.mark.usefixtures("composed")  # which holds Hydra open: this process's own Hydra is in nobody's way
@@ -175,7 +203,16 @@ def test_what_would_do_nothing_or_another_thing_is_refused(tmp_path, monkeypatch
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seeds": []}, {"rates": ["a"]}, {"seed": 1}, {"groups": [{"tasks": ["x"], "models": ["lru"]}]}, {"budget": 3}],
+    [
+        {"seeds": []},
+        {"seeds": [True]},
+        {"rates": ["a"]},
+        {"seed": 1},
+        {"groups": [{"tasks": ["x"], "models": ["lru"]}]},
+        {"groups": [{"tasks": {"x": None}, "models": ["lru"]}]},
+        {"groups": [{"tasks": {"x": " "}, "models": ["lru"]}]},
+        {"budget": 3},
+    ],
 )
 def test_a_list_that_says_less_than_it_must_is_refused(tmp_path, changes):
     path = tmp_path / "list.yaml"
@@ -195,7 +232,8 @@ def test_the_shipped_list_names_models_and_tasks_that_exist(composed):
 
 
 def test_what_holds_for_one_task_is_left_out_for_others(tmp_path, monkeypatch):
-    monkeypatch.setattr("lra_mru.evidence.queue.Names.of", lambda self, wanted: [None] * len(wanted))
+    one = Identity(model="bmru", task="x", budget="quick", seed=0, config={}, config_hash="0" * 8)
+    monkeypatch.setattr("lra_mru.evidence.queue.Names.of", lambda self, wanted: [one] * len(wanted))
     declared = read(ROOT / "results/evidence.yaml").narrowed(
         tasks=["delayed_mnist", "gaussian"], models=["bmru"], rates=None, seeds=None
     )

@@ -17,10 +17,9 @@ from lra_mru.engine.preflight.keys import check_keys
 from lra_mru.engine.preflight.kinds import check_kinds
 from lra_mru.engine.preflight.ranges import check_ranges
 from lra_mru.engine.recording import record
-from lra_mru.engine.recording.protocol import CUSTOM, budgets, check_budget, check_choices, task_of_experiment
+from lra_mru.engine.recording.protocol import budgets, check_budget, check_choices, task_of_experiment
 from lra_mru.engine.saving import attempts
 from lra_mru.engine.training.optim import make_optimizer
-from lra_mru.places import RESULTS
 from lra_mru.records.naming import precision_name
 from lra_mru.tasks.base import SequenceTask
 
@@ -101,11 +100,6 @@ def make_callbacks(cfg: DictConfig) -> list[pl.Callback]:
             raise ConfigError(f"{where}: {node['_target_']} is no pytorch_lightning.Callback")
         made.append(callback)
     return made
-
-
-def is_private(identity: record.Identity, results: Path) -> bool:
-    """A custom budget never enters the suite's own results folder: its record stays with its checkpoints."""
-    return identity.budget == CUSTOM and results.resolve() == RESULTS.resolve()
 
 
 def finished_record(identity: record.Identity, results: Path, folder: Path, private: bool) -> Path | None:

@@ -8,9 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from lra_mru.engine.arguments import MAX_SEED
 from lra_mru.engine.errors import ConfigError
-
-MAX_SEED = 2**63 - 1  # of 64 bits with a sign
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Which budget a run keeps to: the one whose protocol it follows, or "custom". What was typed decides nothing."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def budget_of(cfg: DictConfig, task: str) -> str:
 
 
 def check_choices() -> None:
-    """Every choice is the name of a file of its group. Hydra takes more: bmru.yaml, ../task/x; no protocol is found then.
+    """Every choice is the name of a file of its group. Hydra takes more, as bmru.yaml, and then finds no protocol.
 
     Raises: ConfigError in one line
     """
@@ -51,10 +52,16 @@ def check_choices() -> None:
     for group in CHOSEN:
         name = config.runtime.choices.get(group)
         names = _names(group)
-        if name not in (None, "null", *names):
+        if name is not None and name not in ("null", *names):
             raise ConfigError(f"{group}={name}: there is no such {group}{nearest(name, names)}")
-    if typed := next((word for word in config.overrides.task if word.lstrip("+~").startswith("protocol")), None):
+    if typed := next((word for word in typed_overrides() if re.match(r"[+~]*protocol\b", word)), None):
         raise ConfigError(f"{typed}: task and budget choose the protocol; give them, or single keys like task.T=100")
+
+
+def typed_overrides() -> list[str]:
+    """The overrides as they were typed: ${...} in one stays what it is."""
+    words: Any = OmegaConf.to_container(HydraConfig.get().overrides.task)
+    return [str(word) for word in words]
 
 
 def check_budget(cfg: DictConfig, task: str) -> None:

@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from lra_mru import files
 from lra_mru.engine.errors import ConfigError, RunError, one_line
-from lra_mru.engine.recording.protocol import budget_of
+from lra_mru.engine.recording.protocol import CUSTOM, budget_of
 from lra_mru.engine.saving.attempts import Attempt
-from lra_mru.places import PACKAGE
+from lra_mru.places import PACKAGE, RESULTS
 from lra_mru.records.digest import as_text
 from lra_mru.records.form import is_record, load_record
 from lra_mru.records.naming import NOT_COMPUTED, computed, name_of
@@ -55,6 +55,10 @@ class Identity:
                     if self.config_hash in (record.config_hash, record.computes):
                         found[record.attempt] = path
         return dict(sorted(found.items()))
+
+    def is_private(self, results_dir: Path) -> bool:
+        """A custom budget never enters the suite's own results folder: its record stays with its checkpoints."""
+        return self.budget == CUSTOM and results_dir.resolve() == RESULTS.resolve()
 
     def damaged(self, results_dir: Path) -> list[str]:
         """What is wrong with each file that lies where records of this run lie, and is none."""
