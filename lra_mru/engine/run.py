@@ -82,7 +82,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     model: SequenceModel = build(cfg.model, "model", spec=task.spec)
     check_groups(cfg, named_groups(model))
     check_model_precision(cfg.trainer.get("precision"), model)
-    check_failing_length(task, cfg.failing_length.cap)
+    check_failing_length(task, cfg.failing_length.cap, cfg.failing_length.bars)
     prepare(task)
     attempt = begin(
         folder,

@@ -68,8 +68,8 @@ def test_the_step_of_the_first_error_is_found_wherever_rows_are_cut(flip_flop, s
 
 
 def test_no_failure_up_to_the_cap_and_the_models_own_maximum(flip_flop):
-    found = failing_lengths(Oracle(flip_flop, NEVER), flip_flop, cap=100, rows=5, bars=[1.0], place=as_it_is)
-    assert found == {"rows": 5, "cap": 100, "reached": 100, "at": {"1.0": None}}
+    found = failing_lengths(Oracle(flip_flop, NEVER), flip_flop, cap=100, rows=5, bars=[1], place=as_it_is)
+    assert found == {"rows": 5, "cap": 100, "reached": 100, "at": {"1.0": None}}  # a bar's name, however it was typed
     short = Oracle(flip_flop, NEVER, max_length=40)
     assert failing_lengths(short, flip_flop, cap=100, rows=5, bars=[1.0], place=as_it_is)["reached"] == 32
 

@@ -81,7 +81,7 @@ def examine(cfg, folder):
     model = build(cfg.model, "model", spec=task.spec)
     check_groups(cfg, named_groups(model))
     check_model_precision(cfg.trainer.get("precision"), model)
-    check_failing_length(task, cfg.failing_length.cap)
+    check_failing_length(task, cfg.failing_length.cap, cfg.failing_length.bars)
     if cfg.get("logger"):
         build(cfg.logger, "logger")
     trainer = make_trainer(cfg, Attempt(folder), 1, make_callbacks(cfg), None)

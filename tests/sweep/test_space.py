@@ -53,7 +53,10 @@ def test_q_gives_multiples_and_whole_numbers_where_q_is_whole():
 def test_a_grid_counts_what_can_be_counted():
     assert read_space("p", {"min": 1, "max": 3}).grid() == Choice(("1", "2", "3"))
     assert Range(0, 0.2, q=0.1).grid() == Choice(("0", "0.1", "0.2"))
-    assert Range(0, 1).grid() is None
+    assert Range(0, 1).num_points() == math.inf
+    assert Range(-3, 4, integer=True).num_points() == 8
+    for space in (Range(0, 0.2, q=0.1), Range(16, 128, q=16), Range(2, 9, integer=True)):
+        assert space.num_points() == len(space.grid().values)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,9 @@ def test_a_grid_counts_what_can_be_counted():
         ("{min: 0.0, max: 1, distribution: log_uniform_values}", "p.min=0.0 must be above 0"),
         ("{min: some, max: 1}", "p.min='some' must be a finite number"),
         ("{min: 0, max: 1, q: 0, distribution: q_uniform}", "p.q=0 must be above 0"),
+        ("{min: 0, max: 1, q: 1.0e-300, distribution: q_uniform}", "p.q=1e-300 is too small for min=0 and max=1"),
+        ("{min: 0, max: 100000000000000000000}", "p: min=0 and max=.* must be below 9,007,199,254,740,992 in size"),
+        ("{min: 0, max: 1000, distribution: log_uniform}", "p: min=0 and max=1000 are exponents of e, at most 700"),
         ("3", "p=3 must have value, values"),
     ],
 )

@@ -54,6 +54,11 @@ def test_hyperband_counted_from_its_end_is_the_same_bracket(read):
         ),
         ({"parameters": {}}, "parameters: there must be at least one"),
         ({"method": "grid", "parameters": {"optim.lr": {"min": 0.1, "max": 1}}}, "parameters.optim.lr: method=grid"),
+        (
+            {"method": "grid", "parameters": {"seed": {"min": 0, "max": 10**9}}},
+            "a grid of 1,000,000,001 values; at most",
+        ),
+        ({"method": "grid", "parameters": {k: {"min": 1, "max": 200} for k in ("a", "b")}}, "a grid of 40,000 points"),
         ({"run_cap": 0}, "run_cap=0 must be an integer of at least 1"),
         ({"early_terminate": {"type": "median"}}, "early_terminate.type must be hyperband"),
         ({"early_terminate": {"type": "hyperband"}}, "needs min_iter, or max_iter and s"),

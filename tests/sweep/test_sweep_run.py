@@ -23,7 +23,7 @@ said = dict(o.split("=", 1) for o in sys.argv[1:])
 lr, seed = float(said["optim.lr"]), int(said["seed"])
 mark = pathlib.Path(said["runs_dir"], "starts"); mark.mkdir(parents=True, exist_ok=True)
 with open(mark / f"{lr}-{seed}", "a") as file: file.write("x")
-if lr == 9: sys.exit("error: optim.lr=9.0 is too much")
+if lr == 9 and not pathlib.Path("mended").exists(): sys.exit("error: optim.lr=9.0 is too much")
 for step in range(1, 4):
     time.sleep(float(os.environ.get("WAIT", 0)) / 3)
     print(f"step {step}/3   loss 1.0   val/acc {1 - lr:.4f}", flush=True)
@@ -100,6 +100,7 @@ def test_a_grid_runs_every_point_once_and_its_summary_says_what_each_came_to(swe
     assert (status, err) == (0, "")
     assert "6 trials: the parameters have no other values" in out
     found = summary(tmp_path)
+    assert found["num_trials"] == 6  # what was tried, not what was asked for
     assert [t["state"] for t in found["trials"]] == ["complete"] * 6
     assert len({tuple(t["overrides"]) for t in found["trials"]}) == 6
     assert set(starts(tmp_path).values()) == {"x"}
@@ -174,6 +175,19 @@ def test_failures_are_told_with_their_reason_and_end_a_hopeless_sweep(sweep, tmp
     status, _, err = finish(sweep("--trials", "4", "--jobs", "3", "--objectives", "state_bytes"))
     assert status == 1
     assert "the first 3 trials failed; the last said: objective state_bytes: bmru has no such number" in err
+
+
+def test_what_failed_is_tried_again_by_resume_alone_and_counts_once(sweep, tmp_path):
+    assert finish(sweep("--trials", "4", lr=[9, 0.1]))[0] == 0
+    assert [t["state"] for t in summary(tmp_path)["trials"]] == ["failed", "failed", "complete", "complete"]
+    assert finish(sweep("--trials", "4", "--resume", lr=[9, 0.1]))[0] == 0  # for nothing
+    (tmp_path / "mended").touch()
+    status, _, err = finish(sweep("--trials", "4", "--resume", lr=[9, 0.1]))
+    assert (status, err) == (0, "")
+    found = summary(tmp_path)
+    assert [t["state"] for t in found["trials"]] == ["complete"] * 4
+    assert len({tuple(t["overrides"]) for t in found["trials"]}) == 4
+    assert sorted(map(len, starts(tmp_path).values())) == [1, 1, 3, 3]
 
 
 def test_a_sweep_whose_every_trial_failed_says_so_and_ends_with_status_1(sweep, tmp_path):

@@ -19,8 +19,10 @@ NEVER = np.iinfo(np.int64).max  # the first error of a row without one
 Place = Callable[[Batch], Batch]
 
 
-def check_failing_length(task: SequenceTask, cap: int | None) -> None:
-    """Raises ConfigError where a failing length is asked for that the task does not have."""
+def check_failing_length(task: SequenceTask, cap: int | None, bars: Sequence[float]) -> None:
+    """Raises ConfigError where a failing length is asked for that the task does not have, or no bar, or one twice."""
+    if cap is not None and (not bars or len(set(bars)) < len(bars)):
+        raise ConfigError(f"failing_length.bars={list(bars)} must hold at least one bar, and none twice")
     if cap is not None and not isinstance(task, GeneratedTask):
         raise ConfigError(f"failing_length.cap={cap}: {task.name} has no sequences of any length; leave it null")
     if cap is not None and isinstance(task, GeneratedTask) and cap < task.T:
@@ -39,6 +41,7 @@ def failing_lengths(
     Returns: {"rows", "cap", "reached": longest T that was tried, "at": {bar: T, or None where none failed}}; reached is
              below cap where the model's own maximum is, or where memory ends
     """
+    bars = [float(bar) for bar in bars]  # 1 and 1.0 are one bar, and have one column
     found: dict[float, int | None] = dict.fromkeys(bars)
     reached, T = 0, task.T
     read = _first_errors if task.spec.per_step else _wrong

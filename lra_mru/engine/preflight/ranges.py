@@ -54,7 +54,7 @@ RANGES = {  # of a dotted key; * is any name
     "trainer.max_steps": COUNT,
     "failing_length.cap": Range(1, whole=True, optional=True),
     "failing_length.rows": COUNT,
-    "failing_length.bars.*": Range(0, 1, above=True),
+    "failing_length.bars.*": Range(0.001, 1),
     "trainer.accumulate_grad_batches": Range(1, 1_000_000, whole=True),
     "trainer.num_nodes": COUNT,
     "trainer.log_every_n_steps": COUNT,

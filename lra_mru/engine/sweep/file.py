@@ -1,5 +1,6 @@
 """A W&B sweep file, read strictly: every key is honoured, or refused by name."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ LACKING = {
     "image_uri": "trials are processes of train.py",
 }
 MACROS = ("${env}", "${interpreter}", "${program}", "${args_no_hyphens}")
+MOST_POINTS = 10_000  # of a grid, which stands in the study before its first trial
 METHODS = ("grid", "random", "bayes")
 
 
@@ -87,6 +89,8 @@ def _sweep(name: str, content: Mapping[str, Any]) -> Sweep:
     parameters = {str(key): read_space(f"parameters.{key}", node) for key, node in nodes.items()}
     if method == "grid":
         parameters = {key: _countable(key, space) for key, space in parameters.items()}
+        if (number := math.prod(space.num_points() for space in parameters.values())) > MOST_POINTS:
+            raise ConfigError(f"parameters: a grid of {number:,} points; at most {MOST_POINTS:,}, or method=random")
     metric, target = _metric(content.get("metric"))
     run_cap = content.get("run_cap")
     if run_cap is not None and (type(run_cap) is not int or run_cap < 1):
@@ -106,10 +110,11 @@ def _sweep(name: str, content: Mapping[str, Any]) -> Sweep:
 def _countable(key: str, space: Choice | Range) -> Choice:
     if isinstance(space, Choice):
         return space
-    values = space.grid()
-    if values is None:
+    if math.isinf(number := space.num_points()):
         raise ConfigError(f"parameters.{key}: method=grid needs values, int_uniform or q_uniform")
-    return values
+    if number > MOST_POINTS:
+        raise ConfigError(f"parameters.{key}: a grid of {number:,} values; at most {MOST_POINTS:,}, or method=random")
+    return space.grid()
 
 
 def _metric(node: Any) -> tuple[Objective, float | None]:

@@ -1,5 +1,6 @@
 """python sweep.py FILE --trials N --jobs K: from the command line to a finished study."""
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,8 @@ def sweep(arguments: Sequence[str]) -> Path:
     common = [*file.overrides, *overrides, *constants(parameters)]
     parameters = {name: space for name, space in parameters.items() if len(space.examples()) > 1}
     name = study_name(file, parameters, common, goals)
-    num_trials = num_trials_of(file, said.trials, cfg)
+    asked = num_trials_of(file, said.trials, cfg)
+    num_trials = int(min(asked, math.prod(space.num_points() for space in parameters.values())))
     folder = Path(cfg.runs_dir) / "sweeps" / name
     own_results = any(key_of(override) == "results_dir" for override in common)
     results_dir = Path(cfg.results_dir) if own_results else folder / "results"
@@ -59,6 +61,8 @@ def sweep(arguments: Sequence[str]) -> Path:
         trials = Trials(study, file, parameters, folder)
         if is_new and file.method == "grid":
             trials.enqueue_grid()
+        if not is_new:
+            trials.repeat_failed()
 
         def save() -> Path:
             content = summary(
@@ -80,7 +84,7 @@ def sweep(arguments: Sequence[str]) -> Path:
         loop.run()
         save()
         loop.check_success()
-        if len(trials.tried()) < num_trials:
+        if len(trials.tried()) < asked:
             say(f"{len(trials.tried())} trials: the parameters have no other values")
     except (OptunaError, SQLAlchemyError) as error:
         raise RunError(f"storage of {name}: {storage_problem(error)}") from error

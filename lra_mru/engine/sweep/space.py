@@ -10,6 +10,8 @@ import optuna
 from lra_mru.engine.arguments import nearest
 from lra_mru.engine.errors import ConfigError
 
+MOST_EXPONENT = 700  # whose power of e a float holds
+MOST_STEPS = 2**53  # whole numbers that a float holds exactly
 UNIFORM, QUANTIZED = {"min", "max"}, {"min", "max", "q"}
 KEYS = {  # distribution -> its keys
     "constant": {"value"},
@@ -73,15 +75,17 @@ class Range:
 
     def num_points(self) -> float:
         """How many different values there are; infinity where they cannot be counted."""
-        grid = self.grid()
-        return math.inf if grid is None else grid.num_points()
+        if self.integer:
+            return round(self.high) - round(self.low) + 1
+        if self.q is None or self.log:
+            return math.inf
+        return round(self.high / self.q) - round(self.low / self.q) + 1
 
-    def grid(self) -> Choice | None:
-        """Every value, or None if they cannot be counted."""
+    def grid(self) -> Choice:
+        """Every value. Needs num_points() to be finite"""
         if self.integer:
             return Choice(tuple(str(k) for k in range(round(self.low), round(self.high) + 1)))
-        if self.q is None or self.log:
-            return None
+        assert self.q is not None
         steps = range(round(self.low / self.q), round(self.high / self.q) + 1)
         return Choice(tuple(self._written(k * self.q) for k in steps))
 
@@ -145,6 +149,10 @@ def _range(where: str, kind: str, node: Mapping[str, Any]) -> Range:
     log, exponents = "log" in kind, kind in ("log_uniform", "q_log_uniform")
     if not low < high:
         raise ConfigError(f"{where}: min={node['min']} must be below max={node['max']}")
+    if exponents and max(abs(low), abs(high)) > MOST_EXPONENT:
+        raise ConfigError(
+            f"{where}: min={node['min']} and max={node['max']} are exponents of e, at most {MOST_EXPONENT}"
+        )
     if exponents:
         low, high = math.exp(low), math.exp(high)
     if log and low <= 0:
@@ -154,6 +162,10 @@ def _range(where: str, kind: str, node: Mapping[str, Any]) -> Range:
     q = _number(f"{where}.q", node.get("q", 1)) if "q" in KEYS[kind] else None  # 1 is W&B's own default
     if q is not None and q <= 0:
         raise ConfigError(f"{where}.q={node['q']} must be above 0")
+    if q is not None and not max(abs(low), abs(high)) / q < MOST_STEPS:
+        raise ConfigError(f"{where}.q={node.get('q', 1)} is too small for min={node['min']} and max={node['max']}")
+    if kind == "int_uniform" and max(abs(low), abs(high)) > MOST_STEPS:
+        raise ConfigError(f"{where}: min={node['min']} and max={node['max']} must be below {MOST_STEPS:,} in size")
     return Range(low, high, log=log, integer=kind == "int_uniform", q=q)
 
 

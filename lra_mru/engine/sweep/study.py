@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +20,7 @@ from lra_mru.engine.sweep.overrides import written
 from lra_mru.engine.sweep.space import Choice, Range
 
 MAX_REPEATS = 200  # samples in a row that were tried before: the space is as good as used up
+REPEATS = "repeats"  # the number of the failed trial in whose place a trial stands
 LOCK_WAIT_S = 10  # SQLite: other processes hold the file for milliseconds
 
 
@@ -95,9 +95,17 @@ class Trials:
         self._lock = files.hold(self.workers / self.worker)
 
     def tried(self) -> list[FrozenTrial]:
-        """Trials that count: not those that repeated another, nor those that still wait."""
+        """Trials that count: not those that repeated another, that still wait, or that failed and are repeated."""
         trials = self.study.get_trials(deepcopy=False)
-        return [t for t in trials if t.state != TrialState.WAITING and "dropped" not in t.user_attrs]
+        again = {t.user_attrs.get(REPEATS) for t in trials}
+        counts = (t for t in trials if t.state != TrialState.WAITING and "dropped" not in t.user_attrs)
+        return [t for t in counts if t.number not in again]
+
+    def repeat_failed(self) -> None:
+        """Puts what failed in line again: a full disk has room by now; what cannot work fails again, and soon."""
+        for trial in self.tried():
+            if trial.state == TrialState.FAIL and "overrides" in trial.user_attrs:
+                self.study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
 
     def overrides_of(self, trial: FrozenTrial) -> list[str]:
         return list(trial.user_attrs["overrides"])
@@ -119,10 +127,9 @@ class Trials:
         return owner is not None and (self.workers / owner).exists() and not files.is_held(self.workers / owner)
 
     def ask(self, num_trials: int) -> optuna.Trial | None:
-        """A new trial that repeats none; None once num_trials are there, or the parameters have no other values."""
-        num_points = math.prod(space.num_points() for space in self.parameters.values())
+        """A new trial that repeats none; None once num_trials are there."""
         for _ in range(MAX_REPEATS):
-            if len(self.tried()) >= min(num_trials, num_points):
+            if len(self.tried()) >= num_trials:
                 return None
             self.study.sampler = self._sampler()
             trial = self.study.ask()
