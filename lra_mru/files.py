@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import fnmatch
 import os
 import re
 import tempfile
@@ -41,9 +42,30 @@ def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
 
 
 def try_to_write(folder: Path) -> None:
-    """Finds out before long work, not after, that no file can be made in the folder. Raises: OSError"""
-    with tempfile.NamedTemporaryFile(dir=folder):
+    """Finds out before long work, not after, that no file can be made in the folder, which may still have to be made.
+
+    Raises: OSError
+    """
+    with tempfile.NamedTemporaryFile(dir=nearest(folder)):
         pass
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or what exists above it."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def below(folder: Path, pattern: str) -> list[Path]:
+    """Files at or below the folder with such a name, sorted; none if there is no such folder.
+
+    Raises: OSError for a folder that cannot be read, where Path.rglob would find it empty
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    tree = os.walk(folder, onerror=refuse) if folder.exists() else ()
+    return sorted(Path(top, name) for top, _, names in tree for name in fnmatch.filter(names, pattern))
 
 
 def _name(temporary: Path, path: Path) -> None:

@@ -8,6 +8,7 @@ from data_prep.common.arguments import OneLineParser
 from data_prep.common.json_files import read_json
 from data_prep.common.output import printing_program
 from lra_mru.engine.saving.attempts import Attempt, find
+from lra_mru.files import below
 from lra_mru.places import MY_RESULTS
 from lra_mru.records.form import is_record
 
@@ -28,7 +29,8 @@ class Line:
 def lines(results_dir: Path, runs_dir: Path) -> list[Line]:
     """A line for every run that writes to results_dir or has a record there, those that need somebody first."""
     found = {}
-    for folder in sorted({path.parent for path in runs_dir.rglob("attempt*") if path.is_dir()}):
+    attempts = {path.parent for path in below(runs_dir, "*") if path.parent.name.startswith("attempt")}
+    for folder in sorted({attempt.parent for attempt in attempts}):
         ours = [attempt for attempt in find(folder) if attempt.serves(results_dir)]
         if ours:
             line = _of_attempt(ours[-1])
@@ -52,7 +54,7 @@ def _of_attempt(attempt: Attempt) -> Line:
 
 def _of_records(results_dir: Path) -> Iterator[Line]:
     """Finished runs whose working folder is elsewhere, or gone."""
-    for path in sorted((results_dir / "runs").rglob("seed*.json")):
+    for path in below(results_dir / "runs", "seed*.json"):
         if not is_record(path):
             continue
         run = str((path.parent / path.name.split(".")[0]).relative_to(results_dir / "runs"))
@@ -74,7 +76,10 @@ def main() -> None:
     parser.add_argument("--results-dir", type=Path, default=MY_RESULTS, help="where the runs' records go")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="where their checkpoints are")
     arguments = parser.parse_args()
-    found = lines(arguments.results_dir, arguments.runs_dir)
+    try:
+        found = lines(arguments.results_dir, arguments.runs_dir)
+    except OSError as error:
+        parser.error(f"{error.filename} cannot be read ({error.strerror})")
     if not found:
         print(f"no runs: neither records in {arguments.results_dir} nor attempts in {arguments.runs_dir} that go there")
     for line in found:

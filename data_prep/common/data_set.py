@@ -108,7 +108,7 @@ def verify(folder: Path, recipe: Recipe) -> None:
         found = {"generator": manifest["generator"], "version": manifest["version"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{folder} is no complete data set (no readable {MANIFEST}): delete it or name another"
+            f"{folder} is no complete data set (no readable {MANIFEST}): name another, or delete what is left of one"
         ) from error
     for key in ("generator", "version"):
         wanted = getattr(recipe, key)

@@ -85,6 +85,8 @@ def standing(out: Path, run: Run, check: bool) -> dict[str, Any]:
     if not out.exists():
         if check:
             raise ValueError(f"{out}: there is no certificate; leave --check out to make one")
+        if not out.parent.is_dir():
+            raise ValueError(f"{out}: there is no folder {out.parent}: make it first")
         try:
             files.try_to_write(out.parent)
         except OSError as error:

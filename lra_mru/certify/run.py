@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lra_mru.engine.build import build
 from lra_mru.engine.errors import ConfigError, one_line
 from lra_mru.engine.saving.checkpoint_files import BEST, load, weights_sha256
+from lra_mru.files import below
 from lra_mru.model import SequenceModel
 from lra_mru.places import CONF
 from lra_mru.tasks.base import SequenceTask
@@ -49,7 +50,7 @@ def load_run(name: str) -> Run:
 
 
 def _newest(folder: Path) -> Path:
-    found = sorted(folder.rglob(BEST), key=lambda path: path.stat().st_mtime)
+    found = sorted(below(folder, BEST), key=lambda path: path.stat().st_mtime)
     if not found:
         raise ConfigError(
             f"{folder}: no {BEST} at or below it: name the folder of a finished run, like runs/parity/..."

@@ -67,7 +67,7 @@ def run(cfg: DictConfig, *, model_name: str, task_name: str, overrides: Sequence
     folder = runs / identity.folder / f"seed{cfg.seed}"
     private = identity.is_private(results)
     if not private:
-        record.check_writable(results)
+        record.check_writable(results, Path("runs") / identity.folder)
 
     def finished() -> Path | None:
         return None if cfg.force else finished_record(identity, results, folder, private)
@@ -175,7 +175,7 @@ def train_and_test(
         checkpoints,
         meter,
         summarise=summary,
-        folder=attempt.path if private else Path(cfg.results_dir),
+        folder=attempt.path if private else Path(cfg.results_dir) / "runs" / identity.folder,
     )
     callbacks = [rehearsal, meter, stop, checkpoints, *([Telemetry()] if logger else []), *make_callbacks(cfg)]
     trainer = make_trainer(cfg, attempt, every, callbacks, logger)

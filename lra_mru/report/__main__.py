@@ -33,6 +33,8 @@ def main() -> int:
             return 1 if check_paths(arguments.check, results=arguments.results, runs=arguments.runs) else 0
         except ValueError as error:
             parser.error(str(error))
+        except OSError as error:
+            parser.error(f"{error.filename} cannot be read ({error.strerror})")
     try:
         if arguments.readme is not None:
             write_readme(arguments.results, arguments.readme)
@@ -40,7 +42,8 @@ def main() -> int:
         records, complaints = records_of(arguments.results)
         num_records = len(records)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        print(f"error: {said}", file=sys.stderr)
         return 1
     plural = "" if num_records == 1 else "s"
     found = f"{num_records} record{plural}" if num_records else "no records yet; the page says how to make one"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.common.json_files import read_json
+from lra_mru.files import below
 from lra_mru.records.form import Record, load_record
 from lra_mru.report.faults import faults
 from lra_mru.report.load import SHARED, load_good
@@ -43,14 +44,16 @@ def _records_at(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
-            below = [file for file in sorted(path.rglob("*.json")) if NAME.fullmatch(file.name)]
-            if not below:
+            records = [file for file in below(path, "*.json") if NAME.fullmatch(file.name)]
+            if not records:
                 raise ValueError(f"{path}: no record at or below it: name a record, or the folder runs/ that holds it")
-        elif path.is_file():
-            below = [path]
-        else:
+        elif not path.is_file():
             raise ValueError(f"{path}: there is no such file or folder")
-        found |= {file.resolve(): file for file in below}
+        elif not NAME.fullmatch(path.name):
+            raise ValueError(f"{path} is no record: records are named runs/<task>/<model>-<hash>/seed<k>.json")
+        else:
+            records = [path]
+        found |= {file.resolve(): file for file in records}
     return list(found.values())
 
 

@@ -7,6 +7,7 @@ further ones beside it, seed<k>.attempt<n>.json: the newest attempt counts, and 
 from dataclasses import replace
 from pathlib import Path
 
+from lra_mru.files import below
 from lra_mru.records.content import ACC, MEASURES
 from lra_mru.records.form import Record, is_record, load_record
 
@@ -31,8 +32,9 @@ def load_good(results_dir: Path) -> tuple[list[Record], list[str]]:
 def load_attempts(results_dir: Path) -> list[Record]:
     """All records under `results_dir`/runs, repeated ones included, in the order of their paths.
 
-    Raises:  ValueError naming the file and the mend, if one cannot be read, has another schema, misses a field, lies
-             in a folder that contradicts its content, or differs from its sister seeds in what they must share
+    Raises:  OSError for a folder that cannot be read; ValueError naming the file and the mend, if one cannot be read,
+             has another schema, misses a field, lies in a folder that contradicts its content, or differs from its
+             sister seeds in what they must share
     """
     attempts, complaints = _read(results_dir)
     if complaints:
@@ -46,7 +48,7 @@ def _read(results_dir: Path) -> tuple[list[Record], list[str]]:
     good: list[Record] = []
     complaints = []
     first_of: dict[tuple[str, ...], tuple[Path, Record]] = {}
-    for path in sorted(filter(is_record, (results_dir / "runs").rglob("*.json"))):
+    for path in filter(is_record, below(results_dir / "runs", "*.json")):
         try:
             record = replace(load_record(path), link=path.relative_to(results_dir).as_posix())
             _compare(path, record, *first_of.setdefault(record.configuration, (path, record)))

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from data_prep.common.json_files import read_json
+from lra_mru.files import below
 
 SCHEMA = 1
 GOALS = {
@@ -69,7 +70,7 @@ def load_sweeps(results_dir: Path) -> list[Sweep]:
 def load_good_sweeps(results_dir: Path) -> tuple[list[Sweep], list[str]]:
     """The sweeps that can be read, by name, and a complaint for every other."""
     good, complaints = [], []
-    for path in sorted((results_dir / "sweeps").glob("*.json")):
+    for path in below(results_dir / "sweeps", "*.json"):
         if not path.name.startswith("."):
             try:
                 good.append(_load(path))

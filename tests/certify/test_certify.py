@@ -157,7 +157,7 @@ def test_the_command_writes_checks_and_refuses(composed, tmp_path, monkeypatch, 
     before = record.read_bytes()
     assert_refused_in_one_line(main, ["runs/parity", "--out", f"{record}"], "is no certificate", capsys)
     assert record.read_bytes() == before
-    assert_refused_in_one_line(main, ["runs/parity", "--out", "no/certificate.json"], "cannot be written", capsys)
+    assert_refused_in_one_line(main, ["runs/parity", "--out", "no/x.json"], "there is no folder no: make it", capsys)
     assert "cannot be verified here: no weights at elsewhere/parity/" in report_check(monkeypatch, capsys, "elsewhere")
     assert_refused_in_one_line(main, ["runs/parity", "--max-states", "0"], "max_states=0 must be at least 1", capsys)
     assert_refused_in_one_line(main, ["nowhere"], "nowhere: no best.ckpt", capsys)

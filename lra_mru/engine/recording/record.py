@@ -106,15 +106,14 @@ def command_for_others(overrides: Sequence[str] | None) -> str | None:
     return command([re.sub(r"^([\w.+]*?)(\w+_dir)=.*", r"\1\2=<\2>", word) for word in overrides])
 
 
-def check_writable(folder: Path) -> None:
-    """Finds out before training, not after, that a record could not be written. Raises ConfigError."""
+def check_writable(results_dir: Path, below: Path = Path()) -> None:
+    """Finds out before training, not after, that a record could not be written there, or below. Raises ConfigError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files.try_to_write(folder)
+        results_dir.mkdir(parents=True, exist_ok=True)
+        files.try_to_write(results_dir / below)
     except OSError as error:
-        raise ConfigError(
-            f"results_dir={folder} cannot be written ({error.strerror}): give results_dir=<dir>"
-        ) from error
+        where = f"results_dir={results_dir}" if below == Path() else f"results_dir={results_dir}: {below} in it"
+        raise ConfigError(f"{where} cannot be written ({error.strerror}): give results_dir=<dir>") from error
 
 
 def write_record(results_dir: Path, identity: Identity, attempt: Attempt, content: dict[str, Any]) -> Path:

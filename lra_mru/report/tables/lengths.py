@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.common.json_files import read_json
+from lra_mru.files import below
 from lra_mru.report.order import in_order
 from lra_mru.report.tables.cells import markdown_table, whole
 
@@ -35,7 +36,7 @@ class Bench:
 def load_good_benches(results_dir: Path) -> tuple[list[Bench], list[str]]:
     """The files that can be read, by name, and a complaint for every other."""
     good, complaints = [], []
-    for path in sorted((results_dir / "bench").glob("*.json")):
+    for path in below(results_dir / "bench", "*.json"):
         try:
             good.append(_load(path))
         except (KeyError, TypeError, ValueError, OSError) as error:
