@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import ROOT, TINY_COPY
 
 from data_prep.common.output import INTERRUPTED, READER_LEFT, printing_program
 from lra_mru import runs, show
@@ -94,6 +94,38 @@ def test_no_program_complains_where_nobody_reads(words: str, status: int, tmp_pa
     os.close(write)
     assert (done.returncode, done.stderr) == (status, "")
     assert status or (tmp_path / "set/manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["lra_mru.runs --results-dir r", "lra_mru.report --check r", "lra_mru.train --help", "lra_mru.train --cfg job"],
+)
+def test_output_onto_a_full_disk_is_told_in_a_line(words: str, tmp_path: Path) -> None:
+    record = tmp_path / "r/runs/x/lru-1a2b3c4d/seed0.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    command = [sys.executable, "-m", *words.split()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: the output could not be written (No space left on device)\n",
+    )
+
+
+def test_a_run_goes_on_where_its_lines_cannot_be_written(tmp_path: Path) -> None:
+    words = [*TINY_COPY, "model=lru", "trainer.max_steps=3"]
+    command = [sys.executable, "-m", "lra_mru.train", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.glob("my_results/runs/*/*/seed0.json"))) == 1
 
 
 def test_a_program_that_only_prints_ends_with_a_line_on_ctrl_c(capsys):

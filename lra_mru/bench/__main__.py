@@ -13,6 +13,7 @@ import torch
 
 from data_prep.common.arguments import OneLineParser
 from data_prep.common.output import printing_program
+from lra_mru import files
 from lra_mru.bench import models
 from lra_mru.bench.arguments import new_file, threads
 from lra_mru.bench.gpu import measure
@@ -47,7 +48,7 @@ def main() -> None:
     print(machine(), flush=True)
     report = {"machine": machine()} | run(options)
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        files.write_whole(options.json, (json.dumps(report, indent=1) + "\n").encode(), overwrite=True)
     if failed := failures(report):
         print(f"error: {len(failed)} rows failed; the first said: {failed[0]}", file=sys.stderr)
         sys.exit(1)

@@ -4,6 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
+from data_prep.common.json_files import read_json
+from lra_mru import files
+
 
 def positive(text: str) -> int:
     """A whole number above 0."""
@@ -29,13 +32,15 @@ def new_file(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{path} is a folder: give a file in it")
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{path}: make the folder {path.parent} first")
-    existed = path.exists()
     try:
-        path.open("ab").close()
+        files.try_to_write(path.parent)
+        before = read_json(path) if path.exists() else {"machine": ""}
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{path} cannot be written ({error.strerror})") from error
-    if not existed:
-        path.unlink()
+    except ValueError:
+        before = None
+    if not isinstance(before, dict) or "machine" not in before:
+        raise argparse.ArgumentTypeError(f"{path} stands there, and is no report of this program: give another file")
     return path
 
 

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from data_prep.common.output import READER_LEFT, discard_output, printing_program
+from data_prep.common.output import NO_ROOM, READER_LEFT, discard_output, flush_output, printing_program
 from lra_mru.engine.arguments import Parser, explain, nearest
 from lra_mru.engine.console import is_first_process
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
@@ -86,7 +86,7 @@ def launch(main: Callable[[], None]) -> None:
     try:
         check_options()
         main()
-        sys.stdout.flush()
+        flush_output()
     except KeyboardInterrupt:
         print("error: interrupted; the same command again goes on from what was saved", file=sys.stderr)
         sys.exit(1)
@@ -99,6 +99,9 @@ def launch(main: Callable[[], None]) -> None:
         if isinstance(error, BrokenPipeError):  # `--cfg job | head -1`
             discard_output()
             sys.exit(READER_LEFT)
+        if isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename:  # the same, onto a full disk
+            discard_output()
+            fail(RunError(f"the output could not be written ({error.strerror})"))
         fail(error)  # before the job began: a folder of Hydra's that cannot be made, a choice without a name
 
 

@@ -34,6 +34,8 @@ def main() -> int:
         except ValueError as error:
             parser.error(str(error))
         except OSError as error:
+            if not error.filename:  # of what was printed
+                raise
             parser.error(f"{error.filename} cannot be read ({error.strerror})")
     try:
         if arguments.readme is not None:
@@ -41,9 +43,13 @@ def main() -> int:
         page = write_leaderboard(arguments.results)
         records, complaints = records_of(arguments.results)
         num_records = len(records)
-    except (ValueError, OSError) as error:
-        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
-        print(f"error: {said}", file=sys.stderr)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if not error.filename:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     plural = "" if num_records == 1 else "s"
     found = f"{num_records} record{plural}" if num_records else "no records yet; the page says how to make one"

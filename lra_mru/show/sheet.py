@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
+from lra_mru.files import write_whole
 from lra_mru.spec import NO_TARGET, Batch
 from lra_mru.tasks.base import SequenceTask
 
@@ -34,7 +35,9 @@ def write_sheet(path: Path, task: SequenceTask) -> None:
     figure.savefig(content, dpi=110)
     plt.close(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(content).convert("RGB").quantize(48).save(path, optimize=True)
+    small = io.BytesIO()
+    Image.open(content).convert("RGB").quantize(48).save(small, format="png", optimize=True)
+    write_whole(path, small.getvalue(), overwrite=True)
 
 
 def _side(task: SequenceTask, batch: Batch) -> int | None:

@@ -92,6 +92,8 @@ OTHERS = [
     ("lra_mru.bench", "cpu --threads 1000000", "argument --threads: 1000000 must be from 1 to "),
     ("lra_mru.bench", "cpu --json .", "argument --json: . is a folder: give a file in it"),
     ("lra_mru.bench", "cpu --json no/x.json", "make the folder no first"),
+    ("lra_mru.bench", "cpu --json text", "text stands there, and is no report of this program: give another file"),
+    ("lra_mru.report", "--check text", "text is no record: records are named runs/"),
     ("lra_mru.bench", "cpu --json /proc/x.json", "/proc/x.json cannot be written"),
     ("lra_mru.bench", "backbones --row-seconds nan", "argument --row-seconds: invalid above_0 value: 'nan'"),
     (

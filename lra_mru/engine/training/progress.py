@@ -13,7 +13,7 @@ from lra_mru.engine.console import say
 
 def progress_callback() -> pl.Callback:
     """Rich bar with remaining time, tokens/s and val/acc on a terminal; ValidationLines elsewhere."""
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         return Bar(leave=True, theme=RichProgressBarTheme(metrics_format=".4g"))
     return ValidationLines()
 
