@@ -1,18 +1,19 @@
 """`python -m lra_mru.runs`: which runs are finished, running, resumable or dead, and the command for each."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.common.arguments import OneLineParser
-from data_prep.common.json_files import read_json
 from data_prep.common.output import printing_program
 from lra_mru.engine.saving.attempts import Attempt, find
 from lra_mru.files import below
 from lra_mru.places import MY_RESULTS
-from lra_mru.records.form import is_record
+from lra_mru.records.form import is_record, load_record
 
 UNKNOWN = "(no command was noted: started from Python, or by an older version)"
+RESULTS_PLACE = "'results_dir=<results_dir>'"  # how a record names the folder, whose name is of one machine
 STATES = ("running", "resumable", "dead", "finished")
 
 
@@ -41,10 +42,10 @@ def lines(results_dir: Path, runs_dir: Path) -> list[Line]:
 
 def _of_attempt(attempt: Attempt) -> Line:
     notes, state = attempt.notes, attempt.state
-    typed = notes.get("command") or UNKNOWN
+    typed = noted if isinstance(noted := notes.get("command"), str) and noted else UNKNOWN
     where = f"{attempt.path}, step {notes.get('step')} of {notes.get('max_steps')}"
     detail, command = {
-        "finished": (f"{attempt.record}", again(notes.get("command"))),
+        "finished": (f"{attempt.record}", again(typed)),
         "running": (f"{where}, process {notes.get('pid')} on {notes.get('host')}", f"kill {notes.get('pid')}"),
         "resumable": (where, typed),
         "dead": (f"{attempt.path}, nothing saved", typed),
@@ -59,15 +60,16 @@ def _of_records(results_dir: Path) -> Iterator[Line]:
             continue
         run = str((path.parent / path.name.split(".")[0]).relative_to(results_dir / "runs"))
         try:
-            record = read_json(path)
-            yield Line(state="finished", run=run, detail=str(path), command=again(record.get("command")))
-        except (OSError, ValueError, AttributeError):
-            yield Line(state="dead", run=run, detail=f"{path} cannot be read", command=f"rm {path}")
+            command = load_record(path).command or UNKNOWN
+            here = command.replace(RESULTS_PLACE, shlex.quote(f"results_dir={results_dir}"))
+            yield Line(state="finished", run=run, detail=str(path), command=again(here))
+        except (OSError, ValueError):
+            yield Line(state="dead", run=run, detail=f"{path} is no good record", command=f"rm {path}")
 
 
-def again(command: str | None) -> str:
+def again(command: str) -> str:
     """What repeats a finished run."""
-    return UNKNOWN if command is None else command if "force=true" in command else f"{command} force=true"
+    return command if command == UNKNOWN or "force=true" in command else f"{command} force=true"
 
 
 @printing_program

@@ -12,6 +12,7 @@ from lra_mru import runs
 from lra_mru.engine.errors import ConfigError, RunError
 from lra_mru.engine.saving import attempts
 from lra_mru.engine.training.module import SequenceClassifier
+from lra_mru.records.digest import DIGEST, as_text
 from lra_mru.report import write_leaderboard
 from lra_mru.report.load import load_attempts, load_records
 
@@ -228,3 +229,26 @@ def test_what_was_typed_can_be_typed_again():
     )
     assert runs.again("python train.py seed=1") == "python train.py seed=1 force=true"
     assert runs.again("python train.py force=true") == "python train.py force=true"
+
+
+def test_a_listed_run_is_a_good_record_and_its_command_can_be_typed(go, tmp_path):
+    path, record = go()
+    results, nowhere = tmp_path / "a/results", tmp_path / "nowhere"
+    command = "python train.py model=bmru 'results_dir=<results_dir>' 'task.mnist_dir=<mnist_dir>'"
+    content = {key: value for key, value in record.items() if key != DIGEST}
+    path.write_text(as_text(content | {"command": command}))
+    (line,) = runs.lines(results, nowhere)
+    typed = f"python train.py model=bmru results_dir={results} 'task.mnist_dir=<mnist_dir>' force=true"
+    assert (line.state, line.command) == ("finished", typed)
+    path.write_text(path.read_text().replace('"seed": 0', '"seed":  0').replace("model=bmru", "model=lru"))
+    (line,) = runs.lines(results, nowhere)
+    assert (line.state, line.command) == ("dead", f"rm {path}")
+
+
+@pytest.mark.parametrize("odd", [{"command": 5}, {"record": "\0"}, {"results_dir": "\0"}, {"step": None}, {"run": []}])
+def test_odd_notes_stop_nothing(go, tmp_path, odd):
+    go()
+    (attempt,) = attempts.find(next(tmp_path.glob("a/runs/*/*/seed0")))
+    attempt.note(**odd)
+    (line,) = runs.lines(tmp_path / "a/results", tmp_path / "a/runs")[:1]
+    assert line.state in ("finished", "resumable")

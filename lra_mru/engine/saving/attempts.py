@@ -63,7 +63,10 @@ class Attempt:
     def _noted(self, key: str) -> Path | None:
         """The path that attempt.json names, from where this process works; None if it names none."""
         noted = self.notes.get(key)
-        return (self.path / noted).resolve() if isinstance(noted, str) else None
+        try:
+            return (self.path / noted).resolve() if isinstance(noted, str) else None
+        except (ValueError, OSError, RuntimeError):  # what no file is named, a loop of links
+            return None
 
     @property
     def record(self) -> Path | None:
