@@ -33,7 +33,7 @@ OFFICIAL = {  # SHA-256 of the unpacked files, as published by LeCun, Cortes, Bu
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 GET_IT = (
-    "point task.mnist_dir at a folder with the four files train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+    "name a folder (task.mnist_dir, --source) with the four files train-images-idx3-ubyte, train-labels-idx1-ubyte, "
     "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, plain or .gz (yann.lecun.com/exdb/mnist and its mirrors)"
 )
 Grey = NDArray[np.uint8]

@@ -21,6 +21,9 @@ MAX_SEED = 2**63 - 1  # of 64 bits with a sign
 class Parser(argparse.ArgumentParser):
     """argparse for the programs beside train.py. Raises: ConfigError for a mistake, one line as everywhere here"""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; {self.prog} --help says what there is")
 
@@ -39,8 +42,11 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return f"{found[1]}: several values need -m; {mend(found[1])}"
     if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not override '([^']+)'", text)):
-        key = found[1]
-        return f"{key}: there is no such key{nearest(key, all_keys())}"
+        key, known = found[1], all_keys()
+        if key in known:
+            group = key.partition(".")[0]
+            return f"{key}: the chosen {group} has no such key, another {group} has"
+        return f"{key}: there is no such key{nearest(key, known)}"
     if isinstance(error, ConfigCompositionException) and error.__cause__ and text.startswith("Error merging"):
         return f"{text.removeprefix('Error merging override ')}: {one_line(error.__cause__).partition(' full_key')[0]}"
     if "Config group override must be" in text:

@@ -15,25 +15,25 @@ def parser() -> Parser:
     made.add_argument(
         "--list", type=Path, default=RESULTS / "evidence.yaml", help="the list (default: the shipped one)"
     )
-    made.add_argument("--tasks", type=_words, help="only these of the list's tasks, e.g. delayed_mnist,flip_flop")
-    made.add_argument("--models", type=_words, help="only these of its models, e.g. bmru,hybrid")
-    made.add_argument("--rates", type=_numbers, help="learning rates in place of the list's; one: nothing to choose")
-    made.add_argument("--seeds", type=_integers, help="seeds in place of the list's")
+    made.add_argument("--tasks", type=words, help="only these of the list's tasks, e.g. delayed_mnist,flip_flop")
+    made.add_argument("--models", type=words, help="only these of its models, e.g. bmru,hybrid")
+    made.add_argument("--rates", type=numbers, help="learning rates in place of the list's; one: nothing to choose")
+    made.add_argument("--seeds", type=integers, help="seeds in place of the list's")
     made.add_argument("--jobs", type=int, default=1, help="runs at once: they share cores and GPUs (default: 1)")
     made.add_argument("--dry", action="store_true", help="only say how many runs are missing")
     made.add_argument("overrides", nargs="*", help="for every run, e.g. results_dir=results task.mnist_dir=<folder>")
     return made
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     return text.split(",")
 
 
-def _numbers(text: str) -> list[float]:
+def numbers(text: str) -> list[float]:
     return [float(word) for word in text.split(",")]
 
 
-def _integers(text: str) -> list[int]:
+def integers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
 

@@ -24,6 +24,9 @@ def finish(process):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["task=digits", "task.T=5"], "task.T: the chosen task has no such key, another task has"),
+        (["model.pattern=bmru"], "model.pattern=bmru must be a list of mixers, as model.pattern=[bmru]"),
+        (["resume=."], "resume=.: . is a folder: name a checkpoint in it, as last.ckpt"),
         (["model=bmruu"], "model=bmruu: there is no such model; did you mean bmru"),
         (["task.bach_size=3"], "task.bach_size: there is no such key; did you mean task.batch_size"),
         (["-m", "model=bmru,lruu"], "model=lruu: there is no such model; did you mean lru"),

@@ -129,7 +129,7 @@ def test_a_run_that_fails_costs_no_other_cell(evidence, tmp_path):
     [
         (["--tasks", "tiyn"], "--tasks=tiyn: the list has tiny; did you mean tiny?"),
         (["--jobs", "0"], "--jobs=0 must be from 1 to "),
-        (["--seeds", "x"], "argument --seeds: invalid _integers value: 'x'"),
+        (["--seeds", "x"], "argument --seeds: invalid integers value: 'x'"),
         (["seed=3"], "seed=3: give key=value"),
         (["--rates", "0"], "rates=[0.0] must be numbers above 0"),
         (["--seeds=-1"], "seeds=[-1] must be at least 0"),

@@ -1,7 +1,10 @@
 """Every key of a sweep file is honoured, or refused by name."""
 
+from pathlib import Path
+
 import pytest
 import yaml
+from support import ROOT
 
 from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.sweep.file import Halving, read_sweep
@@ -78,5 +81,11 @@ def test_what_is_wrong_is_named_with_the_file(read, changes, message):
 
 def test_a_file_that_is_not_there_is_named_with_the_nearest(tmp_path):
     (tmp_path / "memory.yaml").write_text("")
-    with pytest.raises(ConfigError, match=r"memry.yaml cannot be read .*; did you mean memory.yaml"):
+    with pytest.raises(ConfigError, match=r"memry.yaml cannot be read .*; did you mean .*/memory.yaml"):
         read_sweep(tmp_path / "memry.yaml")
+
+
+def test_a_shipped_sweep_is_found_by_its_name_alone(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ConfigError, match=r"memory.yaml cannot be read .*; did you mean sweeps/memory.yaml"):
+        read_sweep(Path("memory.yaml"))

@@ -48,6 +48,8 @@ def check_keys(cfg: DictConfig) -> None:
         if missing := sorted(OF_PARAMETER_GROUP - set(group)):
             raise ConfigError(f"optim.groups.{name}.{missing[0]} is missing: give it a number")
     _compare("trainer.", cfg.trainer, set(MORE_OF_TRAINER).union(*_keys_in("trainer")))
+    if not OmegaConf.is_list(pattern := cfg.model.get("pattern", [])):
+        raise ConfigError(f"model.pattern={pattern} must be a list of mixers, as model.pattern=[bmru]")
     there, used = set(cfg.model.get("mixers") or {}), {p for entry in _pattern(cfg) for p in str(entry).split("+")}
     if used <= there and (unused := there - used):  # else the model says which name is wrong
         raise ConfigError(f"model.mixers.{min(unused)}: model.pattern={_pattern(cfg)} does not use it; leave it out")

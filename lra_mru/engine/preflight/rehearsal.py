@@ -100,8 +100,11 @@ class Rehearsal(pl.Callback):
             parse(path, json.loads(text))
         except ValueError as error:
             raise ConfigError(f"the report would refuse this run's record: {error}") from error
-        trial = files.nearest(self.folder) / f".{uuid4().hex}.tmp"
+        there = files.nearest(self.folder)
+        trial = there / f".{uuid4().hex}.tmp"
         try:
             files.write_whole(trial, text.encode(), overwrite=False)
+        except OSError as error:
+            raise RunError(f"{there} takes no record ({error.strerror}), and nothing was trained: make room") from error
         finally:
             trial.unlink(missing_ok=True)

@@ -77,7 +77,9 @@ def load(path: Path) -> dict[str, Any]:
         raw = path.read_bytes()
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such checkpoint") from error
-    except OSError as error:  # a folder, a loop of links, a disk that fails
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path} is a folder: name a checkpoint in it, as {LAST}") from error
+    except OSError as error:  # a loop of links, a disk that fails
         raise DamagedCheckpoint(f"{path} cannot be read ({error.strerror})") from error
     if not _is_zip(raw):
         raise DamagedCheckpoint(f"{path} is cut short, or no checkpoint of this suite")

@@ -1,5 +1,6 @@
 """A W&B sweep file, read strictly: every key is honoured, or refused by name."""
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +72,11 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def _others(path: Path) -> str:
-    return nearest(path.name, (other.name for other in path.parent.glob("*.yaml"))) if path.parent.is_dir() else ""
+    """What may have been meant: a file beside it, or of the suite's own sweeps/."""
+    folders = dict.fromkeys((path.parent, Path("sweeps")))
+    found = {other.name: str(other) for folder in folders for other in folder.glob("*.yaml")}
+    close = difflib.get_close_matches(path.name, found, n=3)
+    return f"; did you mean {', '.join(found[name] for name in close)}?" if close else ""
 
 
 def _sweep(name: str, content: Mapping[str, Any]) -> Sweep:
