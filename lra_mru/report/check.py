@@ -100,7 +100,7 @@ def _of_neighbours(
         if _test_set(other) == _test_set(record) and other.floors != record.floors:
             yield f"its floors {record.floors} differ from {other.floors} of {other.model}, seed {other.seed}"
             break
-    same = weights.setdefault((*record.configuration, raw.get("weights_sha256")), record)
+    same = weights.setdefault((*record.configuration, str(raw.get("weights_sha256"))), record)
     if same.seed != record.seed:
         yield f"its weights are those of seed {same.seed}"
     if not own:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lra_mru.records.content import TRAINED_LENGTH
 from lra_mru.report.load import ACC, Record
 from lra_mru.report.order import task_rank
 from lra_mru.report.rows import Row, grouped, middle, num_examples, num_sequences
@@ -70,7 +71,7 @@ class Section:
     @property
     def trained_length(self) -> int:
         """The T that the variant names, as in "symbols, T = 300"."""
-        match = re.search(r"\bT = (\d+)", self.variant)
+        match = re.search(TRAINED_LENGTH, self.variant)
         if match is None:
             raise ValueError(f"variant={self.variant!r} of {self.task} must name the trained length, as in 'T = 300'")
         return int(match[1])

@@ -128,7 +128,7 @@ def test_what_is_there_already_and_what_does_not_fit_it(outside, check, tmp_path
     assert check(first, into=here)[0] == 0  # not its own duplicate
     for changes, reason in [
         ({"seed": 0}, f"seed 0 of this configuration is in {here} already"),
-        ({"seed": 1, "variant": "another"}, "variant differs from that of seed 0"),
+        ({"seed": 1, "variant": "another, T = 300"}, "variant differs from that of seed 0"),
         ({"seed": 1, "floors": {"chance": 0.5}}, "its floors {'chance': 0.5} differ from {'chance': 0.125}"),
     ]:
         status, (line,) = check(outside(**changes), into=here)
