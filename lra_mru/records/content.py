@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 ACC = "test/acc"
 TRAINED_LENGTH = r"\bT = (\d+)"  # as a variant names it
+LONGEST_VARIANT = 200  # a figure is named by it
 LARGEST = sys.float_info.max
 MOST = 2**63 - 1  # of a count
 MEASURES = {
@@ -68,6 +69,8 @@ def _check_words(path: Path, record: "Record") -> None:
     for name, reason in record.skipped.items():
         if not isinstance(reason, str):
             raise ValueError(f"{path}: skipped/{name}={reason!r} must say why: delete the file and rerun")
+    if not record.variant.isprintable() or len(record.variant) > LONGEST_VARIANT:
+        raise ValueError(f"{path}: variant must be one line of at most {LONGEST_VARIANT} characters: rerun")
     if record.trials < 1:
         raise ValueError(f"{path}: trials={record.trials} must be at least 1: delete the file and rerun")
 

@@ -4,9 +4,9 @@ A section holds what may be compared: one task, variant and budget.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lra_mru.records.content import TRAINED_LENGTH
 from lra_mru.report.load import ACC, Record
@@ -18,12 +18,13 @@ ZERO_AT = 1 / 8  # of the shortest other length: where length 0 stands on a loga
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One task, variant and budget; `rows` best first."""
+    """One task, variant and budget; `rows` best first. twin: how many before it would give their figures its name."""
 
     task: str
     variant: str
     budget: str
     rows: list[Row]
+    twin: int = 0
 
     @property
     def title(self) -> str:
@@ -36,7 +37,8 @@ class Section:
     @property
     def slug(self) -> str:
         """File name of its figure, without the ending."""
-        return f"{self.task}_{re.sub(r'[^a-z0-9]+', '-', self.variant.lower()).strip('-')}_{self.budget}"
+        twin = f"-{self.twin + 1}" if self.twin else ""
+        return f"{self.task}_{re.sub(r'[^a-z0-9]+', '-', self.variant.lower()).strip('-')}_{self.budget}{twin}"
 
     @property
     def records(self) -> list[Record]:
@@ -152,12 +154,10 @@ def make_sections(records: list[Record]) -> list[Section]:
         rows.sort(key=lambda row: (-_told(row, hardest, floor), -_mean(row, ACC), row.model, row.config_hash))
         sections.append(unsorted)
     sections.sort(key=lambda section: all(len(row.records) == 1 for row in section.rows))
-    slugs = {section.slug: section for section in sections}
-    for section in sections:
-        if slugs[section.slug] is not section:
-            raise ValueError(
-                f"variants {section.variant!r} and {slugs[section.slug].variant!r} share a file name: rename"
-            )
+    named: Counter[str] = Counter()
+    for place, section in enumerate(sections):
+        named[section.slug] += 1
+        sections[place] = replace(section, twin=named[section.slug] - 1)
     return sections
 
 

@@ -61,6 +61,8 @@ def test_a_temporary_file_of_a_writer_is_no_record(results: Path, write_record: 
             {"variant": "x", "failing_length": {"rows": 1, "cap": 9, "reached": 9, "at": {"1.0": 9}}},
             "variant='x' must name the trained length, as T = 300",
         ),
+        ({"variant": "x\ny"}, "variant must be one line of at most 200 characters"),
+        ({"variant": "x" * 201}, "variant must be one line of at most 200 characters"),
         ({"metrics": {"test/num_examples": 10**400}}, "test/acc has 1"),
         ({"metrics": {"test/seq_acc": "x"}}, "test/seq_acc='x' must be between 0 and 1"),
         ({"metrics": {"test/seq_acc@9": {}}}, "test/seq_acc@9={} must be between 0 and 1"),
