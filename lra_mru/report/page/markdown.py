@@ -97,7 +97,9 @@ def _cells(head: list[str], row: list[str]) -> Iterator[str]:
     for k, cell in enumerate(row):
         html = inline(cell)
         if head[0] == "task":
-            html = SPREAD.sub(r"\1<small>\2</small>", html, count=1)
+            html = SPREAD.sub(
+                lambda found: f"{found[1]}<small>{found[2].replace(', ', ',<br>')}</small>", html, count=1
+            )
         yield f"<td{_model_of_column(head, k)}>{html}</td>" if k else f'<th scope="row">{html}</th>'
 
 
