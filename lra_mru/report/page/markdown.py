@@ -93,6 +93,10 @@ def _table(rows: list[list[str]]) -> str:
     )
 
 
+def _under_the_mean(found: re.Match[str]) -> str:
+    return f"{found[1]}<small>{found[2].replace(', ', ',<br>')}</small>"
+
+
 def _cells(head: list[str], row: list[str]) -> Iterator[str]:
     for k, cell in enumerate(row):
         html = inline(cell)
