@@ -46,11 +46,11 @@ def try_to_write(folder: Path) -> None:
 
     Raises: OSError
     """
-    with tempfile.NamedTemporaryFile(dir=nearest(folder)):
+    with tempfile.NamedTemporaryFile(dir=nearest_existing(folder)):
         pass
 
 
-def nearest(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """The folder, or what exists above it."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 

@@ -11,6 +11,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 READER_LEFT = 141  # the exit status that a shell shows for a program ended by SIGPIPE
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+NOT_WRITTEN = "the output could not be written"
 INTERRUPTED = 130  # and by SIGINT
 
 
@@ -41,16 +42,21 @@ def printing_program(main: Callable[P, R]) -> Callable[P, R]:
             discard_output()
             sys.exit(READER_LEFT)
         except OSError as error:
-            if error.filename or error.errno not in NO_ROOM:
+            if not is_of_output(error):
                 raise
             discard_output()
-            print(f"error: the output could not be written ({error.strerror})", file=sys.stderr)
+            print(f"error: {NOT_WRITTEN} ({error.strerror})", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             print("error: interrupted", file=sys.stderr)
             sys.exit(INTERRUPTED)
 
     return guarded
+
+
+def is_of_output(error: OSError) -> bool:
+    """Whether it was raised by printing onto a full disk, not by a file of its own."""
+    return error.errno in NO_ROOM and not error.filename
 
 
 def flush_output() -> None:

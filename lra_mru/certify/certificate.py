@@ -10,7 +10,7 @@ from lra_mru.certify.model_machine import ModelMachine
 from lra_mru.certify.verdict import judge
 from lra_mru.certify.walk import Walk
 from lra_mru.model import SequenceModel
-from lra_mru.records.proof import ALWAYS, FROM_SOME_LENGTH, SCHEMA
+from lra_mru.records.proof import ALWAYS, FROM_SOME_LENGTH, OPEN, SCHEMA
 from lra_mru.tasks.machine import Machine
 
 CLAIMS = {
@@ -18,7 +18,7 @@ CLAIMS = {
     FROM_SOME_LENGTH: "right on every word of {from_length} or more letters",
     "once settled": "right once a word has entered the recurrent part, but some words of any length do not",
     "wrong": "wrong on words of any length",
-    "open": "nothing is proven: {limit}",
+    OPEN: "nothing is proven: {limit}",
 }
 REPEATED = (  # what a second walk of the same weights must find again
     "schema", "task", "variant", "weights_sha256", "grade", "from_length", "states", "steps", "depth",
@@ -38,7 +38,7 @@ def certify(found: Walk, model: SequenceModel, task: Machine) -> dict[str, Any]:
     counterexamples = [shown for word in verdict.counterexamples if (shown := _shown(word, model, task))]
     grade, limit = verdict.grade, f"the walk met a limit ({found.limit})"
     if verdict.num_wrong and not counterexamples:
-        grade, limit = "open", "words fail in a mixture of evaluations alone: rounding decides"
+        grade, limit = OPEN, "words fail in a mixture of evaluations alone: rounding decides"
     numbers = [
         {"disagreeing_steps": differing, "smallest_margin": _finite(margin), "smallest_logit_gap": _finite(gap)}
         for differing, margin, gap in zip(found.differing, found.margins, found.gaps, strict=True)

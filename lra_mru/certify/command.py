@@ -23,11 +23,10 @@ from lra_mru.engine.errors import ConfigError
 from lra_mru.engine.recording.provenance import code_version
 from lra_mru.engine.saving.attempts import Attempt
 from lra_mru.records.digest import as_text
-from lra_mru.records.proof import GRADES, holds, is_certificate, place_beside
+from lra_mru.records.proof import GRADES, OPEN, holds, is_certificate, place_beside
 from lra_mru.tasks.generated import GeneratedTask
 
 SHOWN_EVERY_S = 1.0
-OPEN = GRADES[-1]
 
 
 @printing_program

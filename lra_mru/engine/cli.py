@@ -16,7 +16,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from data_prep.common.output import NO_ROOM, READER_LEFT, discard_output, flush_output, printing_program
+from data_prep.common.output import (
+    NOT_WRITTEN,
+    READER_LEFT,
+    discard_output,
+    flush_output,
+    is_of_output,
+    printing_program,
+)
 from lra_mru.engine.arguments import Parser, explain, nearest
 from lra_mru.engine.console import is_first_process
 from lra_mru.engine.errors import ConfigError, Interrupted, RunError
@@ -99,9 +106,9 @@ def launch(main: Callable[[], None]) -> None:
         if isinstance(error, BrokenPipeError):  # `--cfg job | head -1`
             discard_output()
             sys.exit(READER_LEFT)
-        if isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename:  # the same, onto a full disk
+        if isinstance(error, OSError) and is_of_output(error):  # the same, onto a full disk
             discard_output()
-            fail(RunError(f"the output could not be written ({error.strerror})"))
+            fail(RunError(f"{NOT_WRITTEN} ({error.strerror})"))
         fail(error)  # before the job began: a folder of Hydra's that cannot be made, a choice without a name
 
 

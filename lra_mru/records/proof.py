@@ -9,7 +9,8 @@ from lra_mru.records.digest import is_as_written
 SCHEMA = 3  # 2 had no digest; 1 followed the steps of one evaluation alone
 ALWAYS = "every word"  # the grade of a model that is right at every length
 FROM_SOME_LENGTH = "from length n"
-GRADES = (ALWAYS, FROM_SOME_LENGTH, "once settled", "wrong", "open")
+OPEN = "open"  # of a walk that met a limit: nothing is proven
+GRADES = (ALWAYS, FROM_SOME_LENGTH, "once settled", "wrong", OPEN)
 
 
 def place_beside(record: Path) -> Path:

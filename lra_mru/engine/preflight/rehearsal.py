@@ -100,7 +100,7 @@ class Rehearsal(pl.Callback):
             parse(path, json.loads(text))
         except ValueError as error:
             raise ConfigError(f"the report would refuse this run's record: {error}") from error
-        there = files.nearest(self.folder)
+        there = files.nearest_existing(self.folder)
         trial = there / f".{uuid4().hex}.tmp"
         try:
             files.write_whole(trial, text.encode(), overwrite=False)
